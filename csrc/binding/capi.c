@@ -1,0 +1,44 @@
+/* The table behind taskrt.h. */
+#include "core.h"
+
+#include "taskrt.h"
+
+static uint32_t
+api_num_threads(void)
+{
+    return trt_load_relaxed(&core->threads);
+}
+
+static int32_t
+api_thread_id(void)
+{
+    Worker *const w = worker_current;
+    return w ? w->id : -1;
+}
+
+static int
+api_cancel_requested(void)
+{
+    Worker *const w = worker_current;
+    return w && w->current->task && wait_cancel_requested(w->current->task);
+}
+
+static const trt_api api = {
+    .major = TRT_API_MAJOR,
+    .minor = TRT_API_MINOR,
+    .num_threads = api_num_threads,
+    .thread_id = api_thread_id,
+    .cancel_requested = api_cancel_requested,
+};
+
+int
+capi_add(PyObject *module)
+{
+    PyObject *const capsule = PyCapsule_New((void *)&api, TRT_API_CAPSULE, NULL);
+    if (!capsule) {
+        return -1;
+    }
+    const int status = PyModule_AddObjectRef(module, "_C_API", capsule);
+    Py_DECREF(capsule);
+    return status;
+}

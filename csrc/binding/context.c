@@ -1,0 +1,106 @@
+/* What surrounds a task while it runs: its context variables, an empty stack of handled
+ * exceptions, and no running asyncio loop. A task that is run as a call by the one that
+ * fetches it must see the same as one that another thread has taken. */
+#include "core.h"
+
+/* asyncio keeps its running loop by thread. Only programs that have imported it can have
+ * one, and code run by a loop always runs in a context. */
+static PyObject *
+asyncio_call(const char *function, PyObject *argument)
+{
+    PyObject *const events = trt_py_loaded_module(core->str_asyncio);
+    PyObject *result = NULL;
+    if (events) {
+        result = argument ? PyObject_CallMethod(events, function, "O", argument)
+                          : PyObject_CallMethod(events, function, NULL);
+        Py_DECREF(events);
+    }
+    PyErr_Clear(); /* not in a state to be asked: there is no loop */
+    return result;
+}
+
+PyObject *
+context_take_loop(PyThreadState *tstate)
+{
+    if (!tstate->context) {
+        return NULL;
+    }
+    PyObject *const events = trt_py_loaded_module(core->str_asyncio);
+    if (!events) {
+        return NULL;
+    }
+    Py_DECREF(events);
+    PyObject *const error = PyErr_Occurred() ? trt_py_take_error() : NULL;
+    PyObject *loop = asyncio_call("_get_running_loop", NULL);
+    if (loop == Py_None) {
+        Py_CLEAR(loop);
+    }
+    if (loop) {
+        Py_XDECREF(asyncio_call("_set_running_loop", Py_None));
+    }
+    if (error) {
+        trt_py_set_error(error);
+    }
+    return loop;
+}
+
+void
+context_put_loop(PyObject *loop)
+{
+    if (loop) {
+        PyObject *const error = PyErr_Occurred() ? trt_py_take_error() : NULL;
+        Py_XDECREF(asyncio_call("_set_running_loop", loop));
+        Py_DECREF(loop);
+        if (error) {
+            trt_py_set_error(error);
+        }
+    }
+}
+
+int
+context_enter(PyThreadState *tstate, TaskObject *task, Surroundings *saved)
+{
+    saved->loop = tstate->context ? context_take_loop(tstate) : NULL;
+    saved->entered = task_flag(task, TASK_IN_GIVEN_CONTEXT);
+    if (saved->entered) {
+        if (PyContext_Enter(task->context) < 0) {
+            context_put_loop(saved->loop);
+            return -1;
+        }
+    }
+    else {
+        /* The task's own copy needs no mark against being entered twice: nobody else has
+         * it. NULL is an empty context, made when a variable is first set. Raising the
+         * version drops what variables have cached for this thread. */
+        saved->context = tstate->context;
+        tstate->context = task->context;
+        tstate->context_ver++;
+        task->context = NULL;
+    }
+    saved->outer_handled = tstate->exc_info;
+    saved->handled = (_PyErr_StackItem){0};
+    tstate->exc_info = &saved->handled;
+    return 0;
+}
+
+void
+context_leave(PyThreadState *tstate, TaskObject *task, Surroundings *saved)
+{
+    tstate->exc_info = saved->outer_handled;
+    if (saved->entered) {
+        PyObject *const error = PyErr_Occurred() ? trt_py_take_error() : NULL;
+        if (PyContext_Exit(task->context) < 0) {
+            PyErr_WriteUnraisable((PyObject *)task);
+        }
+        if (error) {
+            trt_py_set_error(error);
+        }
+    }
+    else {
+        /* Dropped with the task's other belongings: values may run code as they die. */
+        task->context = tstate->context;
+        tstate->context = saved->context;
+        tstate->context_ver++;
+    }
+    context_put_loop(saved->loop);
+}

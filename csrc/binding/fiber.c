@@ -1,0 +1,329 @@
+/* Stacks: switching between them, the list of ready ones, the runners that tasks run on. */
+#include "core.h"
+
+#include <stdlib.h>
+
+enum {
+    /* Runners kept for the next tasks. Each holds 4 to 8 KiB; making one costs as much as
+     * twenty switches. */
+    IDLE_MAX = 64,
+    /* How often a yield lets unstarted work go before ready fibers. A prime. */
+    UNSTARTED_PERIOD = 61,
+};
+
+/* ---- ready fibers ----------------------------------------------------------------- */
+
+void
+fiber_ready_push(Worker *w, Fiber *fiber)
+{
+    fiber->ready.next = NULL;
+    if (w->ready_tail) {
+        w->ready_tail->next = &fiber->ready;
+    }
+    else {
+        w->ready_head = &fiber->ready;
+    }
+    w->ready_tail = &fiber->ready;
+}
+
+static void
+take_inbox(Worker *w)
+{
+    if (!trt_inbox_is_empty(&w->base.inbox)) {
+        trt_inbox_node *node = trt_inbox_take_all(&w->base.inbox);
+        while (node) {
+            trt_inbox_node *const next = node->next;
+            fiber_ready_push(w, fiber_from_ready(node));
+            node = next;
+        }
+    }
+}
+
+Fiber *
+fiber_ready_pop(Worker *w)
+{
+    take_inbox(w);
+    trt_inbox_node *const node = w->ready_head;
+    if (!node) {
+        return NULL;
+    }
+    w->ready_head = node->next;
+    if (!w->ready_head) {
+        w->ready_tail = NULL;
+    }
+    return fiber_from_ready(node);
+}
+
+bool
+fiber_ready_remove(Worker *w, Fiber *fiber)
+{
+    take_inbox(w);
+    trt_inbox_node *previous = NULL;
+    for (trt_inbox_node *node = w->ready_head; node; previous = node, node = node->next) {
+        if (node != &fiber->ready) {
+            continue;
+        }
+        if (previous) {
+            previous->next = node->next;
+        }
+        else {
+            w->ready_head = node->next;
+        }
+        if (w->ready_tail == node) {
+            w->ready_tail = previous;
+        }
+        return true;
+    }
+    return false;
+}
+
+bool
+fiber_any_ready(Worker *w)
+{
+    return w->ready_head || !trt_inbox_is_empty(&w->base.inbox);
+}
+
+/* ---- switching -------------------------------------------------------------------- */
+
+bool
+fiber_can_switch(Worker *w)
+{
+    if (w->base.kind == TRT_WORKER_FOREIGN || w->current == &w->hub || w->in_collection) {
+        return false;
+    }
+    if (w->current == &w->root) {
+        return true; /* whatever greenlet user code runs in: it is kept while it waits */
+    }
+    /* Code that switches greenlets of its own inside a task waits with the thread. */
+    PyGreenlet *const greenlet = PyGreenlet_GetCurrent();
+    const bool ours = greenlet == w->current->greenlet;
+    Py_XDECREF(greenlet);
+    return ours;
+}
+
+int
+fiber_switch(Worker *w, Fiber *to)
+{
+    Fiber *const from = w->current;
+    TRT_ASSERT(from != to);
+    if (from == &w->root) {
+        Py_XSETREF(from->greenlet, PyGreenlet_GetCurrent());
+    }
+    if (w->base.kind == TRT_WORKER_MAIN && to != &w->root && to != &w->hub) {
+        signals_guard(w);
+    }
+    w->current = to;
+    PyObject *const result = PyGreenlet_Switch(to->greenlet, NULL, NULL);
+    w->current = from;
+    if (!result) {
+        return -1;
+    }
+    Py_DECREF(result);
+    return 0;
+}
+
+int
+fiber_park(Worker *w)
+{
+    Fiber *next = fiber_ready_pop(w);
+    if (next == w->current) {
+        return 0; /* made ready meanwhile: no switch at all */
+    }
+    if (!next) {
+        if (hub_ensure(w) < 0) {
+            return -1;
+        }
+        next = &w->hub;
+    }
+    return fiber_switch(w, next);
+}
+
+bool
+fiber_has_others(Worker *w)
+{
+    return fiber_any_ready(w) || trt_injector_size(&w->pinned) > 0 ||
+           trt_deque_size(&w->base.deque) > 0 || trt_injector_size(&core->pool->injector) > 0;
+}
+
+int
+fiber_yield(Worker *w)
+{
+    Fiber *const self = w->current;
+    Fiber *next = NULL;
+    if (++w->yields % UNSTARTED_PERIOD != 0) {
+        next = fiber_ready_pop(w);
+    }
+    if (!next) {
+        if (hub_ensure(w) < 0) {
+            return -1;
+        }
+        w->prefers_unstarted = true;
+        next = &w->hub;
+    }
+    fiber_ready_push(w, self);
+    const int status = fiber_switch(w, next);
+    if (status < 0) {
+        fiber_ready_remove(w, self);
+    }
+    return status;
+}
+
+/* ---- runners ---------------------------------------------------------------------- */
+
+static Fiber *
+runner_create(Worker *w)
+{
+    Fiber *fiber = w->unused;
+    if (fiber) {
+        w->unused = fiber->next_idle;
+    }
+    else {
+        fiber = calloc(1, sizeof *fiber);
+        if (!fiber) {
+            PyErr_NoMemory();
+            return NULL;
+        }
+        fiber->worker = w;
+        fiber->timer.index = TRT_TIMER_IDLE;
+    }
+    fiber->greenlet = PyGreenlet_New(core->runner_function, NULL); /* parent: the hub */
+    if (!fiber->greenlet) {
+        fiber->next_idle = w->unused;
+        w->unused = fiber;
+        return NULL;
+    }
+    fiber->previous = NULL;
+    fiber->next = w->runners;
+    if (fiber->next) {
+        fiber->next->previous = fiber;
+    }
+    w->runners = fiber;
+    w->runner_count++;
+    return fiber;
+}
+
+static void
+runner_retire(Worker *w, Fiber *fiber)
+{
+    if (fiber->previous) {
+        fiber->previous->next = fiber->next;
+    }
+    else {
+        w->runners = fiber->next;
+    }
+    if (fiber->next) {
+        fiber->next->previous = fiber->previous;
+    }
+    w->runner_count--;
+    Py_CLEAR(fiber->greenlet);
+    fiber->next_idle = w->unused;
+    w->unused = fiber;
+}
+
+size_t
+fiber_suspended(Worker *w)
+{
+    return w->runner_count - w->idle_count;
+}
+
+void
+fiber_cancel_all(Worker *w)
+{
+    for (Fiber *fiber = w->runners; fiber; fiber = fiber->next) {
+        for (TaskObject *task = fiber->task; task; task = task->outer) {
+            trt_task_set_flags(&task->base, TRT_TASK_CANCEL_REQUESTED);
+        }
+        wait_interrupt(fiber, WAKE_CANCELLED);
+    }
+}
+
+/* Let go of the runner's stack until there is another task. False: the runner is to end. */
+static bool
+runner_rest(Worker *w, Fiber *fiber)
+{
+    if (w->idle_count >= IDLE_MAX) {
+        return false;
+    }
+    fiber->next_idle = w->idle;
+    w->idle = fiber;
+    w->idle_count++;
+    Fiber *const next = fiber_ready_pop(w);
+    if (fiber_switch(w, next ? next : &w->hub) < 0) {
+        /* Thrown into while idle: whoever did it cannot mean a task. */
+        PyErr_Clear();
+        for (Fiber **link = &w->idle; *link; link = &(*link)->next_idle) {
+            if (*link == fiber) {
+                *link = fiber->next_idle;
+                w->idle_count--;
+                break;
+            }
+        }
+        return false;
+    }
+    return w->handoff != NULL;
+}
+
+/* The body of a runner: task after task on one greenlet, since a new one costs microseconds
+ * and a chunk of Python stack. Goes on by itself as long as nothing else is due. */
+PyObject *
+fiber_runner(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    Worker *const w = worker_current;
+    Fiber *const fiber = w->starting;
+    w->starting = NULL;
+    do {
+        trt_py_recursion_reset(PyThreadState_Get());
+        TaskObject *task = w->handoff;
+        w->handoff = NULL;
+        while (task) {
+            task_execute(fiber, task);
+            if (task->generation != trt_load_relaxed(&core->generation)) {
+                lifecycle_end_child(task);
+            }
+            Py_DECREF(task);
+            hub_breathe(w);
+            task = hub_is_needed(w) ? NULL : hub_next_task(w);
+        }
+    } while (runner_rest(w, fiber));
+    runner_retire(w, fiber);
+    w->current = &w->hub; /* the parent, which goes on when this greenlet ends */
+    Py_RETURN_NONE;
+}
+
+void
+fiber_start_task(Worker *w, TaskObject *task)
+{
+    Fiber *fiber = w->idle;
+    if (fiber) {
+        w->idle = fiber->next_idle;
+        w->idle_count--;
+    }
+    else {
+        fiber = runner_create(w);
+        if (!fiber) {
+            PyObject *const error = trt_py_take_error();
+            task_conclude(task, TRT_TASK_FAILED, error);
+            Py_DECREF(task);
+            return;
+        }
+        w->starting = fiber;
+    }
+    w->handoff = task;
+    if (fiber_switch(w, fiber) < 0) {
+        PyErr_WriteUnraisable(NULL); /* somebody has thrown into the hub */
+    }
+}
+
+void
+fiber_drop_idle(Worker *w)
+{
+    while (w->idle) {
+        Fiber *const fiber = w->idle;
+        w->idle = fiber->next_idle;
+        w->idle_count--;
+        w->handoff = NULL;
+        if (fiber_switch(w, fiber) < 0) {
+            PyErr_WriteUnraisable(NULL);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+/* The hub: what a worker does when none of its stacks has anything to run. It fires timers,
+ * resumes ready fibers, takes tasks, and sleeps. It runs no Python code of its own. */
+#include "core.h"
+
+enum {
+    BREATH = 64,            /* tasks between two pauses for others */
+    SPIN_NS = 20 * 1000,    /* free-threaded: look for work this long before sleeping */
+    SPIN_RELAX = 32,        /* pauses between two looks, so as not to disturb the owners */
+};
+
+void
+hub_breathe(Worker *w)
+{
+    if (w->base.kind == TRT_WORKER_MAIN) {
+        signals_check(w);
+    }
+    if (++w->breaths % BREATH == 0) {
+        Py_BEGIN_ALLOW_THREADS
+        Py_END_ALLOW_THREADS
+    }
+}
+
+bool
+hub_is_needed(Worker *w)
+{
+    return fiber_any_ready(w) || w->prefers_unstarted ||
+           trt_timers_next_deadline(&w->base.timers) != TRT_FOREVER ||
+           (trt_load_relaxed(&core->cancel_all) && !w->cancel_seen) ||
+           lifecycle_must_retire(w);
+}
+
+/* Whether an unstarted task must not be started any more. */
+static bool
+comes_too_late(TaskObject *task)
+{
+    return trt_load_relaxed(&core->cancel_all) ||
+           (trt_load_relaxed(&core->closing) && task_flag(task, TRT_TASK_DETACHED));
+}
+
+/* End a claimed task whose thread has ended. */
+static void
+conclude_lost(TaskObject *task)
+{
+    PyObject *const name = task_name(task);
+    if (name) {
+        PyErr_Format(core->lost_error,
+                     "%U was pinned to a thread that has ended without running it: wait "
+                     "for pinned tasks before the thread ends",
+                     name);
+        Py_DECREF(name);
+    }
+    PyObject *const error = trt_py_take_error();
+    task_conclude(task, TRT_TASK_FAILED, error);
+}
+
+TaskObject *
+hub_next_task(Worker *w)
+{
+    const bool local = lifecycle_must_retire(w);
+    for (;;) {
+        TaskObject *task = trt_injector_pop(&w->pinned);
+        if (!task && !local) {
+            task = trt_worker_take(&w->base);
+        }
+        if (!task) {
+            return NULL;
+        }
+        if (comes_too_late(task)) {
+            task_cancel_pending(task);
+        }
+        else if (trt_task_claim(&task->base)) {
+            if (!task_flag(task, TRT_TASK_PINNED) ||
+                trt_load_relaxed(&task->fiber) == &w->root) {
+                return task;
+            }
+            conclude_lost(task);
+        }
+        Py_DECREF(task); /* a stale entry */
+    }
+}
+
+static void
+fire_timers(Worker *w)
+{
+    if (trt_timers_next_deadline(&w->base.timers) == TRT_FOREVER) {
+        return;
+    }
+    const uint64_t now = trt_clock_now_ns();
+    trt_timer *timer;
+    while ((timer = trt_timers_pop_due(&w->base.timers, now)) != NULL) {
+        wait_interrupt(fiber_from_timer(timer), WAKE_TIMED_OUT);
+    }
+}
+
+/* Look for work a little longer, detached. Free-threaded builds only: what a thread that
+ * holds the GIL produces cannot be run before that thread sleeps or is asked to pause. */
+static bool
+spin(Worker *w)
+{
+    if (!TRT_PY_SPINS) {
+        return false;
+    }
+    const uint64_t end = trt_clock_now_ns() + SPIN_NS;
+    do {
+        for (int i = 0; i < SPIN_RELAX; i++) {
+            trt_cpu_relax();
+        }
+        if (trt_worker_sees_work(&w->base)) {
+            return true;
+        }
+    } while (trt_clock_now_ns() < end);
+    return false;
+}
+
+static void
+sleep_until_due(Worker *w)
+{
+    const uint64_t deadline = trt_timers_next_deadline(&w->base.timers);
+    const bool is_main = w->base.kind == TRT_WORKER_MAIN;
+    trt_signals unmask;
+    if (is_main) {
+        trt_signals_block(&unmask); /* or one between check and sleep would be missed */
+        signals_check(w);
+        if (fiber_any_ready(w)) {
+            trt_signals_restore(&unmask);
+            return;
+        }
+    }
+    PyThreadState *const tstate = PyEval_SaveThread();
+    if (!spin(w)) {
+        trt_worker_sleep(&w->base, deadline, is_main ? &unmask : NULL, lifecycle_asleep);
+        /* [wakeups] before anything is taken: see lifecycle_asleep. */
+        trt_fetch_add_seq_cst(&core->wakeups, 1);
+    }
+    if (is_main) {
+        trt_signals_restore(&unmask);
+    }
+    PyEval_RestoreThread(tstate);
+}
+
+void
+hub_loop(Worker *w)
+{
+    for (;;) {
+        if (trt_load_relaxed(&core->cancel_all) && !w->cancel_seen) {
+            w->cancel_seen = true;
+            fiber_cancel_all(w);
+        }
+        fire_timers(w);
+        Fiber *const fiber = w->prefers_unstarted ? NULL : fiber_ready_pop(w);
+        if (fiber) {
+            trt_worker_stop_searching(&w->base);
+            if (fiber_switch(w, fiber) < 0) {
+                PyErr_WriteUnraisable(NULL);
+            }
+            continue;
+        }
+        TaskObject *const task = hub_next_task(w);
+        if (task) {
+            w->prefers_unstarted = false;
+            fiber_start_task(w, task);
+            continue;
+        }
+        if (w->prefers_unstarted) {
+            w->prefers_unstarted = false;
+            continue;
+        }
+        if (lifecycle_must_retire(w) && fiber_suspended(w) == 0) {
+            break;
+        }
+        sleep_until_due(w);
+    }
+    fiber_drop_idle(w);
+    trt_worker_stop_searching(&w->base);
+}
+
+PyObject *
+hub_main(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    Worker *const w = worker_current;
+    trt_py_recursion_reset(PyThreadState_Get());
+    hub_loop(w);
+    w->current = &w->root; /* the parent, which goes on when this greenlet ends */
+    Py_RETURN_NONE;
+}
+
+int
+hub_ensure(Worker *w)
+{
+    if (!w->hub.greenlet) {
+        w->hub.greenlet = PyGreenlet_New(core->hub_function, NULL);
+    }
+    return w->hub.greenlet ? 0 : -1;
+}

@@ -1,0 +1,230 @@
+/* The module taskrt._core: its functions, its state, its one entry point. */
+#include "core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+Core *core;
+void **trt_greenlet_api;
+
+static PyObject *
+core_current_task(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    Worker *const w = worker_current;
+    TaskObject *const task = w ? w->current->task : NULL;
+    return Py_NewRef(task ? (PyObject *)task : Py_None);
+}
+
+static PyObject *
+core_checkpoint(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    Worker *const w = worker_current;
+    if (w && wait_checkpoint(w->current) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+core_cancel_requested(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    Worker *const w = worker_current;
+    return PyBool_FromLong(w && w->current->task &&
+                           wait_cancel_requested(w->current->task));
+}
+
+static PyObject *
+core_thread_id(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    Worker *const w = worker_self();
+    return w ? PyLong_FromLong(w->id) : NULL;
+}
+
+PyDoc_STRVAR(spawn_doc,
+"spawn(fn, /, *args, **kwargs)\n--\n\n"
+"Call fn(*args, **kwargs) in a new task, in parallel; return the Task at once.\n\n"
+"Legal anywhere: in a task, on the main thread, on any other thread. Arguments are\n"
+"evaluated now, and the task sees a copy of the present context variables. It never runs\n"
+"inside this call. Raises TypeError if fn is not callable, ValueError if an environment\n"
+"variable of taskrt is wrong (at first use), RuntimeError while taskrt shuts down. Not a\n"
+"suspension point.\n\n"
+">>> from taskrt import spawn, fetch\n"
+">>> task = spawn(pow, 2, 10)\n"
+">>> fetch(task)\n"
+"1024");
+PyDoc_STRVAR(fetch_doc,
+"fetch(task, timeout=None)\n--\n\n"
+"Wait for a task and return its value.\n\n"
+"A task that nobody has started is run here, as a call, unless there is a timeout;\n"
+"otherwise the caller's thread runs other tasks meanwhile. timeout is in seconds, None for\n"
+"no limit, 0 to only look. Raises the task's own exception if it failed, CancelledError if\n"
+"it was cancelled, TimeoutError if time is up (the task goes on), DeadlockError if the\n"
+"wait could never end, TaskLostError for a task of the parent in a forked child. A\n"
+"suspension point and a checkpoint. Any thread, any number of times.");
+PyDoc_STRVAR(wait_doc,
+"wait(*tasks, timeout=None)\n--\n\n"
+"Wait until all tasks have ended; return False if timeout seconds pass first.\n\n"
+"Never raises a task's own error and does not count as observing it. Raises\n"
+"DeadlockError and TaskLostError as fetch does. A suspension point and a checkpoint.");
+PyDoc_STRVAR(current_task_doc,
+"current_task()\n--\n\n"
+"Return the task that this code runs in, or None. Not a suspension point.");
+PyDoc_STRVAR(yield_now_doc,
+"yield_now()\n--\n\n"
+"Let other tasks of this thread run; return whether any did.\n\n"
+"Returns at once if there is nothing else to run here. On a thread that is not taskrt's\n"
+"it yields the processor. A suspension point and a checkpoint.");
+PyDoc_STRVAR(checkpoint_doc,
+"checkpoint()\n--\n\n"
+"Raise Cancelled if the current task has been asked to end. Not a suspension point.");
+PyDoc_STRVAR(cancel_requested_doc,
+"cancel_requested()\n--\n\n"
+"Return whether the current task has been asked to end. Not a suspension point.");
+PyDoc_STRVAR(thread_id_doc,
+"thread_id()\n--\n\n"
+"Return the number of this thread: 0 for main, 1 to num_threads() - 1 for the pool's, -1\n"
+"for any other.\n\n"
+"Constant within a task, since a started task stays on its thread. Not an index for\n"
+"scratch arrays: another task can run on this thread at every suspension point.");
+PyDoc_STRVAR(num_threads_doc,
+"num_threads()\n--\n\n"
+"Return how many threads run tasks, main included.");
+PyDoc_STRVAR(set_num_threads_doc,
+"set_num_threads(n, /)\n--\n\n"
+"Run tasks on n threads (1 to 1024) from now on.\n\n"
+"More threads start at once. Threads that are too many end when the tasks that they have\n"
+"started have ended; main always stays. For applications: libraries leave this alone.\n"
+"Raises ValueError or TypeError for another n, OSError if a thread cannot be started.");
+
+#define FAST(fn) (PyCFunction)(void (*)(void))(fn), METH_FASTCALL | METH_KEYWORDS
+static PyMethodDef functions[] = {
+    {"spawn", FAST(core_spawn), spawn_doc},
+    {"fetch", FAST(core_fetch), fetch_doc},
+    {"wait", FAST(core_wait), wait_doc},
+    {"current_task", core_current_task, METH_NOARGS, current_task_doc},
+    {"yield_now", core_yield_now, METH_NOARGS, yield_now_doc},
+    {"checkpoint", core_checkpoint, METH_NOARGS, checkpoint_doc},
+    {"cancel_requested", core_cancel_requested, METH_NOARGS, cancel_requested_doc},
+    {"thread_id", core_thread_id, METH_NOARGS, thread_id_doc},
+    {"num_threads", core_num_threads, METH_NOARGS, num_threads_doc},
+    {"set_num_threads", core_set_num_threads, METH_O, set_num_threads_doc},
+    {"_shutdown", core_shutdown, METH_VARARGS, "For runtime.shutdown."},
+    {"_stats", core_stats, METH_NOARGS, "For runtime.stats."},
+    {"_state", core_state, METH_NOARGS, "For runtime.info."},
+    {"_at_exit", core_at_exit, METH_NOARGS, "For runtime._install_hooks."},
+    {"_on_collection", (PyCFunction)(void (*)(void))core_on_collection, METH_FASTCALL,
+     "For runtime._install_hooks."},
+    {NULL, NULL, 0, NULL},
+};
+#undef FAST
+
+/* Callables for greenlet and the signal module; not names of the module. */
+static PyMethodDef runner_def = {"runner", fiber_runner, METH_NOARGS, NULL};
+static PyMethodDef hub_def = {"hub", hub_main, METH_NOARGS, NULL};
+static PyMethodDef interrupt_def = {
+    "interrupt", (PyCFunction)(void (*)(void))core_on_interrupt, METH_FASTCALL,
+    "Handler of SIGINT while the main thread runs somebody else's task."};
+
+static PyTypeObject *
+add_type(PyObject *module, PyType_Spec *spec)
+{
+    PyObject *const type = PyType_FromModuleAndSpec(module, spec, NULL);
+    if (type && PyModule_AddType(module, (PyTypeObject *)type) < 0) {
+        Py_DECREF(type);
+        return NULL;
+    }
+    return (PyTypeObject *)type;
+}
+
+static int
+get_errors(Core *state)
+{
+    PyObject *const errors = PyImport_ImportModule("taskrt.errors");
+    if (!errors) {
+        return -1;
+    }
+    const struct {
+        PyObject **where;
+        const char *name;
+    } names[] = {
+        {&state->cancelled_error, "CancelledError"},
+        {&state->cancelled, "Cancelled"},
+        {&state->deadlock_error, "DeadlockError"},
+        {&state->lost_error, "TaskLostError"},
+    };
+    int status = 0;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        *names[i].where = PyObject_GetAttrString(errors, names[i].name);
+        if (!*names[i].where) {
+            status = -1;
+        }
+    }
+    Py_DECREF(errors);
+    return status;
+}
+
+static int
+core_exec(PyObject *module)
+{
+    /* The interpreter declares what it refuses from 3.12 on; 3.11 asks here. */
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_ImportError,
+                        "taskrt cannot be used in a subinterpreter: its threads and their "
+                        "greenlets belong to one interpreter; import it in the main one");
+        return -1;
+    }
+    if (core) {
+        PyErr_SetString(PyExc_ImportError,
+                        "taskrt._core can be loaded once per process, and it has been");
+        return -1;
+    }
+    PyGreenlet_Import();
+    if (!_PyGreenlet_API) {
+        return -1;
+    }
+    Core *const state = PyModule_GetState(module);
+    memset(state, 0, sizeof *state);
+    trt_mutex_init(&state->waits);
+    trt_mutex_init(&state->life);
+    state->task_type = add_type(module, &task_spec);
+    state->spawner_type = add_type(module, &spawner_spec);
+    state->str_timeout = PyUnicode_InternFromString("timeout");
+    state->str_asyncio = PyUnicode_InternFromString("asyncio.events");
+    state->inherit = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);
+    state->runner_function = PyCFunction_New(&runner_def, NULL);
+    state->hub_function = PyCFunction_New(&hub_def, NULL);
+    state->interrupt_function = PyCFunction_New(&interrupt_def, NULL);
+    if (!state->task_type || !state->spawner_type || !state->str_timeout ||
+        !state->str_asyncio ||
+        !state->inherit || !state->runner_function || !state->hub_function ||
+        !state->interrupt_function || get_errors(state) < 0 ||
+        PyModule_AddObjectRef(module, "INHERIT", state->inherit) < 0 ||
+        capi_add(module) < 0) {
+        return -1;
+    }
+    core = state;
+    Py_INCREF(module); /* threads use the state until the process ends */
+    return 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, core_exec},
+    TRT_PY_SLOT_INTERPRETERS
+    TRT_PY_SLOT_GIL
+    {0, NULL},
+};
+
+static PyModuleDef module_def = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "taskrt._core",
+    .m_doc = "Tasks, their stacks and their threads: the compiled part of taskrt.",
+    .m_size = sizeof(Core),
+    .m_methods = functions,
+    .m_slots = module_slots,
+};
+
+PyMODINIT_FUNC
+PyInit__core(void)
+{
+    return PyModuleDef_Init(&module_def);
+}

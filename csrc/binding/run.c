@@ -1,0 +1,161 @@
+/* Running a task, and ending one: what every way to a task's end goes through. */
+#include "core.h"
+
+/* Notes on one exception object that passes through many tasks, or is raised by many:
+ * beyond this they tell nobody anything and only take memory. */
+enum { NOTES_MAX = 16 };
+
+/* Give up what the task was made of. Objects may run code as they die, in no task. */
+static void
+drop_call(TaskObject *task)
+{
+    PyObject *const fn = task->fn, *const kwnames = task->kwnames;
+    PyObject *const context = task->context;
+    task->fn = task->kwnames = task->context = NULL;
+    for (Py_ssize_t i = Py_SIZE(task); i-- > 0;) {
+        Py_CLEAR(task->args[i]);
+    }
+    Py_XDECREF(kwnames);
+    Py_XDECREF(context);
+    Py_XDECREF(fn);
+}
+
+/* Note on the exception which task it comes from. Failing to is no reason to lose it. */
+static void
+add_note(TaskObject *task, PyObject *exception)
+{
+    PyObject *note = NULL;
+    PyObject *const notes = PyObject_GetAttrString(exception, "__notes__");
+    const bool full = notes && PyList_Check(notes) && PyList_GET_SIZE(notes) >= NOTES_MAX;
+    PyErr_Clear();
+    Py_XDECREF(notes);
+    PyObject *const name = full ? NULL : task_name(task);
+    if (name) {
+        note = task->site
+                   ? PyUnicode_FromFormat("in task %U, spawned at %U", name, task->site)
+                   : PyUnicode_FromFormat("in task %U", name);
+    }
+    if (note) {
+        Py_XDECREF(PyObject_CallMethod(exception, "add_note", "O", note));
+    }
+    PyErr_Clear();
+    Py_XDECREF(note);
+    Py_XDECREF(name);
+}
+
+/* Release everybody who waits, and only then call back: a callback may take its time. */
+static void
+release_waiters(TaskObject *task)
+{
+    trt_waiter *waiters = NULL, **last_waiter = &waiters;
+    trt_waiter *callbacks = NULL, **last_callback = &callbacks;
+    for (trt_waiter *w = trt_waiters_close(&task->base.waiters); w; w = w->next) {
+        trt_waiter ***const last =
+            task_waiter_is_callback(w) ? &last_callback : &last_waiter;
+        **last = w;
+        *last = &w->next;
+    }
+    *last_waiter = NULL;
+    *last_callback = NULL;
+    trt_waiters_fire(waiters);
+    trt_waiters_fire(callbacks);
+}
+
+/* Count what an exit waits for, and have main look whether that was all. */
+static void
+count_end(TaskObject *task)
+{
+    if (task_flag(task, TRT_TASK_DETACHED)) {
+        trt_fetch_sub_seq_cst(&core->detached_live, 1);
+    }
+    if (trt_load_relaxed(&core->draining) && core->main != worker_current) {
+        trt_parker_unpark(&core->main->base.parker);
+    }
+}
+
+void
+task_conclude(TaskObject *task, enum trt_task_state final, PyObject *result)
+{
+    drop_call(task);
+    task->result = result;
+    if (result && PyObject_IS_GC(result)) {
+        PyObject_GC_Track(task); /* from now on it can be part of a cycle */
+    }
+    trt_count(&worker_current->base.counters.ran);
+    trt_task_finish(&task->base, final); /* [task-result] */
+    release_waiters(task);
+    count_end(task);
+    if (final == TRT_TASK_FAILED && task_flag(task, TRT_TASK_DETACHED) &&
+        !task_flag(task, TRT_TASK_OBSERVED)) {
+        task_report(task);
+    }
+}
+
+bool
+task_cancel_pending(TaskObject *task)
+{
+    if (!trt_task_cancel_pending(&task->base)) {
+        return false;
+    }
+    trt_fetch_add_seq_cst(&core->never_ran, 1);
+    drop_call(task);
+    release_waiters(task);
+    count_end(task);
+    return true;
+}
+
+/* What became of a call that has raised: takes the error. */
+static enum trt_task_state
+take_failure(TaskObject *task, PyObject **result)
+{
+    PyObject *const error = trt_py_take_error();
+    if (PyErr_GivenExceptionMatches(error, core->cancelled) ||
+        PyErr_GivenExceptionMatches(error, PyExc_GreenletExit)) {
+        Py_DECREF(error);
+        *result = NULL;
+        return TRT_TASK_CANCELLED;
+    }
+    task->traceback = PyException_GetTraceback(error);
+    add_note(task, error);
+    *result = error;
+    return TRT_TASK_FAILED;
+}
+
+void
+task_execute(Fiber *fiber, TaskObject *task)
+{
+    PyThreadState *const tstate = PyThreadState_Get();
+    Surroundings saved;
+    PyObject *result = NULL;
+    TRT_PY_HANG_ON_UNWIND(done);
+
+    task->outer = fiber->task;
+    trt_store_relaxed(&task->fiber, fiber);
+    fiber->task = task;
+    if (context_enter(tstate, task, &saved) == 0) {
+        const size_t nkw = task->kwnames ? (size_t)PyTuple_GET_SIZE(task->kwnames) : 0;
+        result = PyObject_Vectorcall(
+            task->fn, task->args,
+            ((size_t)Py_SIZE(task) - nkw) | PY_VECTORCALL_ARGUMENTS_OFFSET, task->kwnames);
+        context_leave(tstate, task, &saved);
+    }
+    enum trt_task_state final = TRT_TASK_DONE;
+    if (!result) {
+        final = take_failure(task, &result);
+    }
+    fiber->task = task->outer;
+    task_conclude(task, final, result);
+    TRT_PY_UNWIND_DONE(done);
+}
+
+#if PY_VERSION_HEX < 0x030D0000
+#include <unistd.h>
+
+void
+trt_py_hang_unless_done(bool *done)
+{
+    while (!*done) {
+        pause();
+    }
+}
+#endif

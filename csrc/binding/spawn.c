@@ -1,0 +1,230 @@
+/* spawn(), and Spawner for what spawn has no room for. */
+#include "core.h"
+
+#include <structmember.h>
+
+#include <stddef.h>
+
+/* Hand a new task to the pool; takes over the reference, returns it to the caller. */
+static PyObject *
+submit(Worker *w, TaskObject *task)
+{
+    const bool detached = task_flag(task, TRT_TASK_DETACHED);
+    if (detached) {
+        trt_fetch_add_seq_cst(&core->detached_live, 1);
+    }
+    trt_count(&w->base.counters.spawned); /* before others can end it, see live_tasks */
+    Py_INCREF(task);                      /* the queue's */
+    const int error = task_flag(task, TRT_TASK_PINNED)
+                          ? trt_injector_push(&w->pinned, task)
+                          : trt_worker_push(&w->base, task);
+    if (error) {
+        task_cancel_pending(task);
+        Py_DECREF(task);
+        Py_DECREF(task);
+        return PyErr_NoMemory();
+    }
+    return (PyObject *)task;
+}
+
+/* Where the caller of spawn is, for the note on a failure. Debugging only. */
+static PyObject *
+spawn_site(void)
+{
+    PyFrameObject *const frame = PyEval_GetFrame(); /* borrowed */
+    if (!frame) {
+        return NULL;
+    }
+    PyCodeObject *const code = PyFrame_GetCode(frame);
+    PyObject *const site =
+        PyUnicode_FromFormat("%U:%d", code->co_filename, PyFrame_GetLineNumber(frame));
+    Py_DECREF(code);
+    return site;
+}
+
+/* What every spawn checks: a worker to spawn from and a callable. */
+static Worker *
+prepare(const char *who, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs < 1) {
+        PyErr_Format(PyExc_TypeError, "%s takes a callable and its arguments", who);
+        return NULL;
+    }
+    if (!PyCallable_Check(args[0])) {
+        PyErr_Format(PyExc_TypeError, "%s takes a callable first, not '%.100s'", who,
+                     Py_TYPE(args[0])->tp_name);
+        return NULL;
+    }
+    Worker *const w = worker_self();
+    if (w && trt_load_relaxed(&core->closing) && !w->current->task &&
+        !(core->exited && w == core->main)) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "cannot spawn: taskrt is shutting down; spawn before the main "
+                        "thread ends or calls shutdown()");
+        return NULL;
+    }
+    return w;
+}
+
+PyObject *
+core_spawn(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
+           PyObject *kwnames)
+{
+    Worker *const w = prepare("spawn()", args, nargs);
+    if (!w) {
+        return NULL;
+    }
+    TaskObject *const task = task_new(args[0], args + 1, nargs - 1, kwnames);
+    if (!task) {
+        return NULL;
+    }
+    if (core->debug) {
+        task->site = spawn_site();
+        PyErr_Clear();
+    }
+    return submit(w, task);
+}
+
+/* ---- Spawner ---------------------------------------------------------------------- */
+
+typedef struct SpawnerObject {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    PyObject *name;    /* str or NULL */
+    PyObject *context; /* a Context, Py_None for an empty one, or NULL to inherit */
+    uint32_t flags;    /* TRT_TASK_PINNED, TRT_TASK_DETACHED */
+} SpawnerObject;
+
+static PyObject *
+spawner_vectorcall(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    SpawnerObject *const self = (SpawnerObject *)op;
+    const Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
+    Worker *const w = prepare("Spawner()()", args, nargs);
+    if (!w) {
+        return NULL;
+    }
+    TaskObject *const task = task_new(args[0], args + 1, nargs - 1, kwnames);
+    if (!task) {
+        return NULL;
+    }
+    task->name = Py_XNewRef(self->name);
+    if (self->context) {
+        PyObject *const context =
+            self->context == Py_None ? NULL : Py_NewRef(self->context);
+        Py_XSETREF(task->context, context);
+    }
+    if (core->debug) {
+        task->site = spawn_site();
+        PyErr_Clear();
+    }
+    if (self->flags) {
+        trt_task_set_flags(&task->base, self->flags);
+        if (self->flags & TRT_TASK_PINNED) {
+            trt_store_relaxed(&task->fiber, &w->root);
+        }
+    }
+    return submit(w, task);
+}
+
+static int
+check_pool(PyObject *pool)
+{
+    if (pool == Py_None ||
+        (PyUnicode_Check(pool) && PyUnicode_CompareWithASCIIString(pool, "default") == 0)) {
+        return 0;
+    }
+    PyErr_Format(PyExc_ValueError, "pool must be None or 'default', not %R", pool);
+    return -1;
+}
+
+static PyObject *
+spawner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"name", "pool", "pinned", "context", "detached", NULL};
+    PyObject *name = Py_None, *pool = Py_None, *context = core->inherit;
+    int pinned = 0, detached = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOpOp:Spawner", keywords, &name,
+                                     &pool, &pinned, &context, &detached) ||
+        check_pool(pool) < 0) {
+        return NULL;
+    }
+    if (name != Py_None && !PyUnicode_Check(name)) {
+        return PyErr_Format(PyExc_TypeError, "name must be a str or None, not '%.100s'",
+                            Py_TYPE(name)->tp_name);
+    }
+    if (context != core->inherit && context != Py_None && !PyContext_CheckExact(context)) {
+        return PyErr_Format(PyExc_TypeError,
+                            "context must be a contextvars.Context, None for an empty one, "
+                            "or INHERIT, not '%.100s'",
+                            Py_TYPE(context)->tp_name);
+    }
+    SpawnerObject *const self = (SpawnerObject *)type->tp_alloc(type, 0);
+    if (!self) {
+        return NULL;
+    }
+    self->vectorcall = spawner_vectorcall;
+    self->name = name == Py_None ? NULL : Py_NewRef(name);
+    self->context = context == core->inherit ? NULL : Py_NewRef(context);
+    self->flags = (self->context && context != Py_None
+                       ? (uint32_t)TASK_IN_GIVEN_CONTEXT : 0u) |
+                  (pinned ? (uint32_t)TRT_TASK_PINNED : 0u) |
+                  (detached ? (uint32_t)TRT_TASK_DETACHED : 0u);
+    return (PyObject *)self;
+}
+
+static int
+spawner_traverse(SpawnerObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->context);
+    return 0;
+}
+
+static void
+spawner_dealloc(SpawnerObject *self)
+{
+    PyTypeObject *const type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Py_CLEAR(self->name);
+    Py_CLEAR(self->context);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+PyDoc_STRVAR(spawner_doc,
+"Spawner(*, name=None, pool=None, pinned=False, context=INHERIT, detached=False)\n--\n\n"
+"A spawn() with options; call it as spawn(fn, /, *args, **kwargs).\n\n"
+"name      what the task is called in messages; default 'Task-<id>'\n"
+"pool      None or 'default'\n"
+"pinned    run on the thread that spawns, in the order of spawning, when it waits; if that\n"
+"          thread ends before, the task is lost and a fetch raises TaskLostError\n"
+"context   INHERIT: a copy of the spawner's context; None: an empty one; a\n"
+"          contextvars.Context: that one itself, which no two tasks can be in at once\n"
+"detached  nobody will fetch the task: a failure is reported when it happens, and the task\n"
+"          is cancelled when the process exits\n\n"
+"Raises TypeError or ValueError for other values. May be kept and used from any thread.");
+
+static PyMemberDef spawner_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(SpawnerObject, vectorcall), READONLY,
+     NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot spawner_slots[] = {
+    {Py_tp_doc, (void *)spawner_doc},
+    {Py_tp_new, spawner_new},
+    {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_traverse, spawner_traverse},
+    {Py_tp_dealloc, spawner_dealloc},
+    {Py_tp_members, spawner_members},
+    {0, NULL},
+};
+
+PyType_Spec spawner_spec = {
+    .name = "taskrt.Spawner",
+    .basicsize = sizeof(SpawnerObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL |
+             Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = spawner_slots,
+};

@@ -1,0 +1,499 @@
+/* The Task type: what a program sees of a task. */
+#include "core.h"
+
+#include <structmember.h>
+
+#include <stddef.h>
+
+TaskObject *
+task_new(PyObject *fn, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    const Py_ssize_t total = nargs + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0);
+    TaskObject *const task = PyObject_GC_NewVar(TaskObject, core->task_type, total);
+    if (!task) {
+        return NULL;
+    }
+    trt_task_init(&task->base, 0);
+    task->fn = Py_NewRef(fn);
+    task->kwnames = Py_XNewRef(kwnames);
+    task->context = NULL;
+    task->result = NULL;
+    task->traceback = NULL;
+    task->name = NULL;
+    task->site = NULL;
+    task->weakrefs = NULL;
+    trt_store_relaxed(&task->message, NULL);
+    trt_store_relaxed(&task->fiber, NULL);
+    trt_store_relaxed(&task->id, 0);
+    task->generation = trt_load_relaxed(&core->generation);
+    task->scratch = NULL;
+    for (Py_ssize_t i = 0; i < total; i++) {
+        task->args[i] = Py_NewRef(args[i]);
+    }
+    /* No context at all is the common case and stays one: the task then runs in none. */
+    if (PyThreadState_Get()->context) {
+        task->context = PyContext_CopyCurrent();
+        if (!task->context) {
+            Py_DECREF(task);
+            return NULL;
+        }
+    }
+    return task;
+}
+
+static uint64_t
+task_id(TaskObject *task)
+{
+    uint64_t id = trt_load_relaxed(&task->id);
+    if (id == 0) {
+        const uint64_t fresh = trt_fetch_add_relaxed(&core->last_id, 1) + 1;
+        id = trt_cas_relaxed(&task->id, &id, fresh) ? fresh : id;
+    }
+    return id;
+}
+
+PyObject *
+task_name(TaskObject *task)
+{
+    if (task->name) {
+        return Py_NewRef(task->name);
+    }
+    return PyUnicode_FromFormat("Task-%llu", (unsigned long long)task_id(task));
+}
+
+static void
+raise_cancelled(TaskObject *task)
+{
+    PyObject *const name = task_name(task);
+    if (!name) {
+        return;
+    }
+    PyObject *const message = trt_load_acquire(&task->message); /* [task-message] */
+    if (message) {
+        PyErr_Format(core->cancelled_error, "%U was cancelled: %S", name, message);
+    }
+    else {
+        PyErr_Format(core->cancelled_error, "%U was cancelled", name);
+    }
+    Py_DECREF(name);
+}
+
+PyObject *
+task_outcome(TaskObject *task)
+{
+    switch (trt_task_get_state(&task->base)) {
+    case TRT_TASK_DONE:
+        return Py_NewRef(task->result);
+    case TRT_TASK_FAILED:
+        trt_task_set_flags(&task->base, TRT_TASK_OBSERVED);
+        PyException_SetTraceback(task->result,
+                                 task->traceback ? task->traceback : Py_None);
+        trt_py_set_error(Py_NewRef(task->result));
+        return NULL;
+    default:
+        raise_cancelled(task);
+        return NULL;
+    }
+}
+
+void
+task_report(TaskObject *task)
+{
+    trt_task_set_flags(&task->base, TRT_TASK_OBSERVED);
+    PyObject *const name = task_name(task);
+    PyObject *const where =
+        name ? PyUnicode_FromFormat("task %U, whose failure nobody fetched", name) : NULL;
+    PyErr_Clear();
+    PyException_SetTraceback(task->result, task->traceback ? task->traceback : Py_None);
+    trt_py_set_error(Py_NewRef(task->result));
+    PyErr_WriteUnraisable(where);
+    Py_XDECREF(where);
+    Py_XDECREF(name);
+}
+
+/* ---- life of the object ----------------------------------------------------------- */
+
+static PyObject *
+task_refuse_new(PyTypeObject *Py_UNUSED(type), PyObject *Py_UNUSED(args),
+                PyObject *Py_UNUSED(kwargs))
+{
+    PyErr_SetString(PyExc_TypeError,
+                    "a Task is not made by calling its type: use spawn(fn, *args)");
+    return NULL;
+}
+
+static int
+task_traverse(TaskObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    if (task_is_finished(self)) {
+        Py_VISIT(self->result);
+        Py_VISIT(self->traceback);
+    }
+    return 0;
+}
+
+static int
+task_clear(TaskObject *self)
+{
+    if (task_is_finished(self)) {
+        /* The outcome of a task that is garbage: nobody can ask for it any more. */
+        trt_task_set_flags(&self->base, TRT_TASK_OBSERVED);
+        PyObject *const none = self->result ? Py_NewRef(Py_None) : NULL;
+        Py_XSETREF(self->result, none);
+        Py_CLEAR(self->traceback);
+    }
+    return 0;
+}
+
+static void
+task_finalize(PyObject *op)
+{
+    TaskObject *const self = (TaskObject *)op;
+    if (trt_task_get_state(&self->base) == TRT_TASK_FAILED &&
+        !task_flag(self, TRT_TASK_OBSERVED)) {
+        PyObject *const error = PyErr_Occurred() ? trt_py_take_error() : NULL;
+        task_report(self);
+        if (error) {
+            trt_py_set_error(error);
+        }
+    }
+}
+
+static void
+task_dealloc(TaskObject *self)
+{
+    if (trt_task_get_state(&self->base) == TRT_TASK_FAILED) {
+        if (!PyObject_GC_IsTracked((PyObject *)self)) {
+            PyObject_GC_Track(self);
+        }
+        if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
+            return;
+        }
+    }
+    PyTypeObject *const type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Py_TRASHCAN_BEGIN(self, task_dealloc)
+    if (self->weakrefs) {
+        PyObject_ClearWeakRefs((PyObject *)self);
+    }
+    Py_CLEAR(self->fn);
+    Py_CLEAR(self->kwnames);
+    Py_CLEAR(self->context);
+    if (task_is_finished(self)) {
+        Py_CLEAR(self->result);
+    }
+    Py_CLEAR(self->traceback);
+    Py_CLEAR(self->name);
+    Py_CLEAR(self->site);
+    Py_XDECREF(trt_load_relaxed(&self->message));
+    for (Py_ssize_t i = Py_SIZE(self); i-- > 0;) {
+        Py_CLEAR(self->args[i]);
+    }
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+    Py_TRASHCAN_END
+}
+
+/* ---- methods ---------------------------------------------------------------------- */
+
+static const char *
+state_name(TaskObject *self)
+{
+    static const char *const names[] = {
+        [TRT_TASK_PENDING] = "pending", [TRT_TASK_RUNNING] = "running",
+        [TRT_TASK_SUSPENDED] = "suspended", [TRT_TASK_READY] = "ready",
+        [TRT_TASK_DONE] = "done", [TRT_TASK_FAILED] = "failed",
+        [TRT_TASK_CANCELLED] = "cancelled",
+    };
+    return names[trt_task_get_state(&self->base)];
+}
+
+static PyObject *
+task_repr(TaskObject *self)
+{
+    PyObject *const name = task_name(self);
+    if (!name) {
+        return NULL;
+    }
+    PyObject *const repr = PyUnicode_FromFormat("<Task %U %s>", name, state_name(self));
+    Py_DECREF(name);
+    return repr;
+}
+
+/* Read the one optional argument `timeout` of a method. */
+static int
+timeout_argument(const char *method, PyObject *const *args, Py_ssize_t nargs,
+                 PyObject *kwnames, uint64_t *deadline_ns)
+{
+    const Py_ssize_t nkw = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
+    if (nargs + nkw > 1) {
+        PyErr_Format(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)", method,
+                     nargs + nkw);
+        return -1;
+    }
+    if (nkw == 1 && PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, 0), core->str_timeout)) {
+        PyErr_Format(PyExc_TypeError,
+                     "%s() got an unexpected keyword argument '%U'; it takes timeout",
+                     method, PyTuple_GET_ITEM(kwnames, 0));
+        return -1;
+    }
+    return wait_deadline(nargs + nkw == 1 ? args[0] : Py_None, deadline_ns);
+}
+
+static PyObject *
+task_result(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    uint64_t deadline;
+    if (timeout_argument("result", args, nargs, kwnames, &deadline) < 0) {
+        return NULL;
+    }
+    return fetch_task((TaskObject *)self, deadline);
+}
+
+static PyObject *
+task_exception(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    TaskObject *const self = (TaskObject *)op;
+    uint64_t deadline;
+    if (timeout_argument("exception", args, nargs, kwnames, &deadline) < 0) {
+        return NULL;
+    }
+    Worker *const w = worker_self();
+    if (!w) {
+        return NULL;
+    }
+    const int finished = wait_for(w, self, deadline);
+    if (finished < 0) {
+        return NULL;
+    }
+    if (!finished) {
+        PyErr_SetNone(PyExc_TimeoutError);
+        return NULL;
+    }
+    switch (trt_task_get_state(&self->base)) {
+    case TRT_TASK_DONE:
+        Py_RETURN_NONE;
+    case TRT_TASK_FAILED:
+        trt_task_set_flags(&self->base, TRT_TASK_OBSERVED);
+        return Py_NewRef(self->result);
+    default:
+        raise_cancelled(self);
+        return NULL;
+    }
+}
+
+static PyObject *
+task_done(TaskObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(task_is_finished(self));
+}
+
+static PyObject *
+task_running(TaskObject *self, PyObject *Py_UNUSED(ignored))
+{
+    const enum trt_task_state state = trt_task_get_state(&self->base);
+    return PyBool_FromLong(state != TRT_TASK_PENDING && !trt_task_state_is_final(state));
+}
+
+static PyObject *
+task_cancelled(TaskObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(trt_task_get_state(&self->base) == TRT_TASK_CANCELLED);
+}
+
+static PyObject *
+task_cancel_method(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"msg", NULL};
+    PyObject *message = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:cancel", keywords, &message)) {
+        return NULL;
+    }
+    return PyBool_FromLong(
+        task_cancel((TaskObject *)self, message == Py_None ? NULL : message));
+}
+
+/* A waiter that calls a Python function when the task has finished. */
+typedef struct Callback {
+    trt_waiter base;
+    PyObject *fn;
+    TaskObject *task; /* owned: the task cannot die before its callbacks have run */
+} Callback;
+
+static void
+callback_run(PyObject *fn, TaskObject *task)
+{
+    PyObject *const result = PyObject_CallOneArg(fn, (PyObject *)task);
+    if (!result) {
+        PyErr_WriteUnraisable(fn);
+    }
+    Py_XDECREF(result);
+}
+
+static void
+callback_wake(trt_waiter *waiter)
+{
+    Callback *const callback = (Callback *)waiter;
+    PyObject *const error = PyErr_Occurred() ? trt_py_take_error() : NULL;
+    callback_run(callback->fn, callback->task);
+    if (error) {
+        trt_py_set_error(error);
+    }
+    Py_DECREF(callback->fn);
+    Py_DECREF(callback->task);
+    free(callback);
+}
+
+bool
+task_waiter_is_callback(const trt_waiter *waiter)
+{
+    return waiter->wake == callback_wake;
+}
+
+static PyObject *
+task_add_done_callback(TaskObject *self, PyObject *fn)
+{
+    if (!PyCallable_Check(fn)) {
+        return PyErr_Format(PyExc_TypeError,
+                            "add_done_callback() takes a callable, not '%.100s'",
+                            Py_TYPE(fn)->tp_name);
+    }
+    Callback *const callback = malloc(sizeof *callback);
+    if (!callback) {
+        return PyErr_NoMemory();
+    }
+    trt_waiter_init(&callback->base, callback_wake);
+    callback->fn = Py_NewRef(fn);
+    callback->task = (TaskObject *)Py_NewRef((PyObject *)self);
+    if (!trt_waiters_add(&self->base.waiters, &callback->base)) {
+        callback_wake(&callback->base);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+task_defuse(TaskObject *self, PyObject *Py_UNUSED(ignored))
+{
+    trt_task_set_flags(&self->base, TRT_TASK_OBSERVED);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+task_reduce(TaskObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return PyErr_Format(PyExc_TypeError,
+                        "cannot pickle a task: it lives in this process; fetch %R here and "
+                        "send its result",
+                        self);
+}
+
+static PyObject *
+task_get_state(TaskObject *self, void *Py_UNUSED(closure))
+{
+    return PyUnicode_FromString(state_name(self));
+}
+
+static PyObject *
+task_get_name(TaskObject *self, void *Py_UNUSED(closure))
+{
+    return task_name(self);
+}
+
+static PyObject *
+task_get_id(TaskObject *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromUnsignedLongLong(task_id(self));
+}
+
+PyDoc_STRVAR(task_doc,
+"A call that runs, or will run, in parallel; made by spawn().\n\n"
+"The names of concurrent.futures.Future mean here what they mean there. Generic in the\n"
+"type of the result: Task[int]. All methods may be called from any thread.");
+
+PyDoc_STRVAR(result_doc,
+"result($self, /, timeout=None)\n--\n\n"
+"Wait for the task and return its value; same as fetch(task, timeout).\n\n"
+"Raises the task's own exception if it failed, CancelledError if it was cancelled,\n"
+"TimeoutError after timeout seconds (the task goes on), DeadlockError if the wait could\n"
+"never end, TaskLostError in a forked child. A suspension point.");
+PyDoc_STRVAR(exception_doc,
+"exception($self, /, timeout=None)\n--\n\n"
+"Wait for the task and return the exception it failed with, or None.\n\n"
+"Counts as observing the failure. Raises CancelledError if the task was cancelled, and\n"
+"what result() raises about the wait. A suspension point.");
+PyDoc_STRVAR(done_doc, "done($self, /)\n--\n\n"
+"Return whether the task has ended: with a value, an exception or a cancellation.");
+PyDoc_STRVAR(running_doc, "running($self, /)\n--\n\n"
+"Return whether the task has started and not ended; also while it waits for something.");
+PyDoc_STRVAR(cancelled_doc, "cancelled($self, /)\n--\n\n"
+"Return whether the task has ended by cancellation.");
+PyDoc_STRVAR(cancel_doc,
+"cancel($self, /, msg=None)\n--\n\n"
+"Ask the task to end; return False only if it has ended already.\n\n"
+"A task that has not started never runs. One that waits wakes with Cancelled. One that\n"
+"runs meets Cancelled at its next checkpoint, which every blocking call of taskrt is, and\n"
+"at each one after that until it ends. msg appears in the CancelledError of those who\n"
+"fetch it; the first message stays. Not a suspension point.");
+PyDoc_STRVAR(add_done_callback_doc,
+"add_done_callback($self, fn, /)\n--\n\n"
+"Call fn(task) once the task has ended, or at once if it has.\n\n"
+"Runs on the thread that ends the task, after those who wait for it were released.\n"
+"Exceptions go to sys.unraisablehook.");
+PyDoc_STRVAR(defuse_doc, "defuse($self, /)\n--\n\n"
+"Declare that a failure of this task need not be reported if nobody fetches it.");
+
+#define FAST(fn) (PyCFunction)(void (*)(void))(fn), METH_FASTCALL | METH_KEYWORDS
+static PyMethodDef task_methods[] = {
+    {"result", FAST(task_result), result_doc},
+    {"exception", FAST(task_exception), exception_doc},
+    {"done", (PyCFunction)task_done, METH_NOARGS, done_doc},
+    {"running", (PyCFunction)task_running, METH_NOARGS, running_doc},
+    {"cancelled", (PyCFunction)task_cancelled, METH_NOARGS, cancelled_doc},
+    {"cancel", (PyCFunction)(void (*)(void))task_cancel_method,
+     METH_VARARGS | METH_KEYWORDS, cancel_doc},
+    {"add_done_callback", (PyCFunction)task_add_done_callback, METH_O,
+     add_done_callback_doc},
+    {"defuse", (PyCFunction)task_defuse, METH_NOARGS, defuse_doc},
+    {"__reduce__", (PyCFunction)task_reduce, METH_NOARGS, NULL},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+#undef FAST
+
+static PyGetSetDef task_getset[] = {
+    {"state", (getter)task_get_state, NULL,
+     "'pending', 'running', 'suspended', 'ready', 'done', 'failed' or 'cancelled'.", NULL},
+    {"name", (getter)task_get_name, NULL, "The name given to Spawner, or one with the id.",
+     NULL},
+    {"id", (getter)task_get_id, NULL,
+     "A number that no other task of this process has, in order of first asking.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef task_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(TaskObject, weakrefs), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot task_slots[] = {
+    {Py_tp_doc, (void *)task_doc},
+    {Py_tp_new, task_refuse_new},
+    {Py_tp_traverse, task_traverse},
+    {Py_tp_clear, task_clear},
+    {Py_tp_finalize, task_finalize},
+    {Py_tp_dealloc, task_dealloc},
+    {Py_tp_repr, task_repr},
+    {Py_tp_methods, task_methods},
+    {Py_tp_getset, task_getset},
+    {Py_tp_members, task_members},
+    {0, NULL},
+};
+
+PyType_Spec task_spec = {
+    .name = "taskrt.Task",
+    .basicsize = offsetof(TaskObject, args),
+    .itemsize = sizeof(PyObject *),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = task_slots,
+};

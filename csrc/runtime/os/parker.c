@@ -1,0 +1,163 @@
+/* The protocol of the parker, the same on all platforms.
+ *
+ *     word      owner                            any thread
+ *     EMPTY     parks: -> ASLEEP or POLLING      unparks: -> TOKEN
+ *     ASLEEP    gives up: -> EMPTY               unparks: -> TOKEN, then wakes
+ *     POLLING   gives up: -> EMPTY               unparks: -> TOKEN, then rings
+ *     TOKEN     takes it: -> EMPTY               unparks: -> TOKEN
+ *
+ * The owner takes the token by an exchange and not by a store. Between its look at the
+ * word and a store, a second unpark might put the token there again; the store would
+ * wipe out that one without making its writes visible.
+ */
+#include "os/parker.h"
+
+#include "os/check.h"
+#include "os/clock.h"
+#include "os/parker_os.h"
+
+#include <errno.h>
+
+void
+trt_parker_init(trt_parker *p)
+{
+    atomic_init(&p->word, TRT_PARKER_EMPTY);
+    p->wake_fd = -1;
+    p->write_fd = -1;
+    trt_parker_os_init(p);
+}
+
+void
+trt_parker_destroy(trt_parker *p)
+{
+    const uint32_t word = trt_load_relaxed(&p->word);
+    TRT_ASSERT(word == TRT_PARKER_EMPTY || word == TRT_PARKER_TOKEN);
+    trt_parker_os_destroy(p);
+}
+
+void
+trt_parker_reinit_after_fork(trt_parker *p)
+{
+    trt_parker_os_close(p);
+    /* Nothing else is released: a condition variable that somebody waited for in the
+     * parent cannot be destroyed here. */
+    trt_parker_init(p);
+}
+
+bool
+trt_parker_unpark(trt_parker *p)
+{
+    /* [park-token] Release: the owner that takes the token sees what is before it here.
+     * Acquire: ASLEEP or POLLING says that the owner set up what wakes it. Sequentially
+     * consistent, so that unparking two owners is seen by both in the same order, and
+     * to pair with any later look of this thread at another word. */
+    const uint32_t before = trt_exchange_seq_cst(&p->word, TRT_PARKER_TOKEN);
+    if (before == TRT_PARKER_EMPTY || before == TRT_PARKER_TOKEN) {
+        return false;
+    }
+    const int saved_errno = errno;
+    if (before == TRT_PARKER_ASLEEP) {
+        trt_parker_os_wake(p);
+    } else {
+        trt_parker_os_ring(p);
+    }
+    errno = saved_errno;
+    return true;
+}
+
+bool
+trt_parker_take_token(trt_parker *p)
+{
+    if (trt_load_relaxed(&p->word) != TRT_PARKER_TOKEN) {
+        return false;
+    }
+    /* [park-token] Acquire: of all unparks that put the token there. Nobody but the
+     * owner takes it, so it still is. */
+    const uint32_t before = trt_exchange_seq_cst(&p->word, TRT_PARKER_EMPTY);
+    TRT_ASSERT(before == TRT_PARKER_TOKEN);
+    return true;
+}
+
+/* The owner sleeps no more, because of `result`; the word says so, or the token
+ * came. */
+static enum trt_park_result
+give_up(trt_parker *p, uint32_t how, enum trt_park_result result)
+{
+    uint32_t expected = how;
+    if (trt_cas_seq_cst(&p->word, &expected, TRT_PARKER_EMPTY)) {
+        return result;
+    }
+    if (result == TRT_PARK_INTERRUPTED) {
+        return result; /* the token stays for the next park, so neither is lost */
+    }
+    trt_parker_take_token(p);
+    return TRT_PARK_NOTIFIED;
+}
+
+/* Park; `how` is ASLEEP or POLLING. */
+static enum trt_park_result
+park(trt_parker *p, uint32_t how, uint64_t deadline_ns, const trt_signals *unmask)
+{
+    uint32_t expected = TRT_PARKER_EMPTY;
+    /* [park-token] Sequentially consistent: after this the owner sleeps unless an
+     * unpark is before it in the order of all threads, and that one left the token. */
+    if (!trt_cas_seq_cst(&p->word, &expected, how)) {
+        TRT_ASSERT(expected == TRT_PARKER_TOKEN);
+        trt_parker_take_token(p);
+        return TRT_PARK_NOTIFIED;
+    }
+    for (;;) {
+        const enum trt_parker_end end =
+            how == TRT_PARKER_ASLEEP ? trt_parker_os_sleep(p, deadline_ns)
+                                     : trt_parker_os_poll(p, deadline_ns, unmask);
+        if (end == TRT_PARKER_INTERRUPTED) {
+            return give_up(p, how, TRT_PARK_INTERRUPTED);
+        }
+        if (trt_parker_take_token(p)) {
+            return TRT_PARK_NOTIFIED;
+        }
+        /* Platforms that count in coarser units may end a sleep early. */
+        if (end == TRT_PARKER_TIMED_OUT && trt_clock_now_ns() >= deadline_ns) {
+            return give_up(p, how, TRT_PARK_TIMED_OUT);
+        }
+    }
+}
+
+enum trt_park_result
+trt_parker_park(trt_parker *p, uint64_t deadline_ns)
+{
+    return park(p, TRT_PARKER_ASLEEP, deadline_ns, NULL);
+}
+
+int
+trt_parker_enable_signals(trt_parker *p)
+{
+    return p->wake_fd >= 0 ? 0 : trt_parker_os_open(p);
+}
+
+#ifdef TRT_PARKER_ON_WINDOWS
+
+enum trt_park_result
+trt_parker_park_signals(trt_parker *p, uint64_t deadline_ns, const trt_signals *unmask)
+{
+    const uint64_t slice_ns = 50 * UINT64_C(1000000);
+    const uint64_t now = trt_clock_now_ns();
+    const bool is_last = deadline_ns <= now || deadline_ns - now <= slice_ns;
+    const enum trt_park_result result =
+        park(p, TRT_PARKER_ASLEEP, is_last ? deadline_ns : now + slice_ns, unmask);
+    if (result == TRT_PARK_TIMED_OUT && !is_last) {
+        return TRT_PARK_INTERRUPTED;
+    }
+    return result;
+}
+
+#else
+
+enum trt_park_result
+trt_parker_park_signals(trt_parker *p, uint64_t deadline_ns, const trt_signals *unmask)
+{
+    TRT_ASSERT(p->wake_fd >= 0);
+    return park(p, TRT_PARKER_POLLING, deadline_ns, unmask);
+}
+
+#endif

@@ -1,0 +1,73 @@
+/* What the workers of one process share: the sleep word, the injector, the table of workers.
+ *
+ * The pool starts no thread: the binding does, since a thread that runs Python is set up
+ * there. A pool is created at the first spawn and is never freed while another thread may
+ * look at it; a forked child leaves its parent's pool behind and makes a new one.
+ */
+#ifndef TRT_POOL_H
+#define TRT_POOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "os/atomics.h"
+#include "os/thread.h"
+#include "queue/injector.h"
+#include "sched/sleep.h"
+#include "sched/worker.h"
+
+enum {
+    /* The most threads that a pool may have (main included). Each costs a stack and a place
+     * in every search; far beyond the cores of any machine it only does harm. */
+    TRT_POOL_MAX_THREADS = 1024,
+};
+
+/* The table of workers grows by replacement; old tables stay, since a thief may be reading
+ * one. A table's first `count` entries never change. */
+typedef struct trt_table {
+    struct trt_table *older; /* freed with the pool */
+    size_t capacity;
+    _Atomic(size_t) count; /* grows under the lock; [table-count] publishes the entry */
+    trt_worker *workers[];
+} trt_table;
+
+typedef struct trt_pool {
+    trt_sleep sleep;
+    trt_injector injector;
+    trt_mutex lock;             /* guards growth of the table; nothing is taken inside */
+    _Atomic(trt_table *) table; /* written under the lock; [table-grow] publishes it */
+    _Atomic(size_t) running;    /* threads that take work now: main and pool threads.
+                                 * Written by them, read by searchers as a hint. */
+} trt_pool;
+
+/* Prepare an empty pool. Returns 0, or a negative errno with nothing to undo. */
+int trt_pool_init(trt_pool *pool);
+
+/* Release what init took; the workers themselves belong to the caller. No thread uses the
+ * pool any more. */
+void trt_pool_destroy(trt_pool *pool);
+
+/* Enter `w` into the table and set its index. Any thread. Returns 0 or -ENOMEM. */
+int trt_pool_enter(trt_pool *pool, trt_worker *w);
+
+/* The workers entered so far, at least those that were when the call began. Any thread. */
+static inline trt_worker *const *
+trt_pool_workers(trt_pool *pool, size_t *count)
+{
+    /* [table-grow] the copied entries are read through this pointer. */
+    trt_table *const table = trt_load_acquire(&pool->table);
+    /* [table-count] the entry below the count was written before it. */
+    *count = trt_load_acquire(&table->count);
+    return table->workers;
+}
+
+/* How many threads take work and do not sleep; a hint. */
+static inline size_t
+trt_pool_awake(trt_pool *pool)
+{
+    const size_t running = trt_load_relaxed(&pool->running);
+    const size_t sleeping = trt_sleep_sleeping(&pool->sleep);
+    return running > sleeping ? running - sleeping : 1;
+}
+
+#endif

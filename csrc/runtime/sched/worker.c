@@ -1,0 +1,193 @@
+#include "sched/worker.h"
+
+#include <errno.h>
+
+#include "os/atomics.h"
+#include "os/check.h"
+#include "sched/pool.h"
+
+enum {
+    DEQUE_LOG2 = 8,       /* first capacity: 256 entries, 2 KiB */
+    INJECTOR_PERIOD = 61, /* a prime, so that it does not beat with patterns in the load */
+    STEAL_ROUNDS = 2,     /* passes over all victims before giving up */
+};
+
+int
+trt_worker_init(trt_worker *w, trt_pool *pool, trt_worker_kind kind)
+{
+    *w = (trt_worker){.pool = pool, .kind = kind};
+    int error = trt_deque_init(&w->deque, DEQUE_LOG2);
+    if (error) {
+        return error;
+    }
+    trt_timers_init(&w->timers);
+    trt_inbox_init(&w->inbox);
+    trt_parker_init(&w->parker);
+    error = trt_pool_enter(pool, w);
+    if (error) {
+        goto fail;
+    }
+    w->random = (uint64_t)(w->index + 1) * UINT64_C(0x9E3779B97F4A7C15);
+    return 0;
+
+fail:
+    trt_parker_destroy(&w->parker);
+    trt_timers_destroy(&w->timers);
+    trt_deque_destroy(&w->deque);
+    return error;
+}
+
+void
+trt_worker_destroy(trt_worker *w)
+{
+    trt_parker_destroy(&w->parker);
+    trt_timers_destroy(&w->timers);
+    trt_deque_destroy(&w->deque);
+}
+
+int
+trt_worker_push(trt_worker *w, void *item)
+{
+    int error = trt_deque_push(&w->deque, item);
+    if (!error) {
+        trt_sleep_notify(&w->pool->sleep);
+    }
+    return error;
+}
+
+static uint64_t
+next_random(trt_worker *w)
+{
+    uint64_t x = w->random; /* xorshift64, Marsaglia 2003 */
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    return w->random = x;
+}
+
+/* Steal from one victim until it is empty or yields something. */
+static void *
+steal_from(trt_worker *victim)
+{
+    void *item = NULL;
+    while (trt_deque_size(&victim->deque) > 0) {
+        switch (trt_deque_steal(&victim->deque, &item)) {
+        case TRT_STEAL_GOT:
+            return item;
+        case TRT_STEAL_EMPTY:
+            return NULL;
+        case TRT_STEAL_LOST:
+            trt_cpu_relax();
+        }
+    }
+    return NULL;
+}
+
+static void *
+steal(trt_worker *w)
+{
+    size_t count;
+    trt_worker *const *table = trt_pool_workers(w->pool, &count);
+    for (int round = 0; round < STEAL_ROUNDS; round++) {
+        const size_t first = (size_t)(next_random(w) % count);
+        for (size_t i = 0; i < count; i++) {
+            trt_worker *const victim = table[(first + i) % count];
+            if (victim == w) {
+                continue;
+            }
+            void *const item = steal_from(victim);
+            if (item) {
+                trt_count(&w->counters.stolen);
+                return item;
+            }
+        }
+    }
+    return NULL;
+}
+
+void
+trt_worker_stop_searching(trt_worker *w)
+{
+    if (w->searching) {
+        w->searching = false;
+        trt_sleep_found(&w->pool->sleep);
+    }
+}
+
+void *
+trt_worker_take(trt_worker *w)
+{
+    trt_pool *const pool = w->pool;
+    void *item = NULL;
+    if (++w->tick % INJECTOR_PERIOD == 0) {
+        item = trt_injector_pop(&pool->injector);
+    }
+    if (!item) {
+        item = trt_deque_pop(&w->deque);
+    }
+    if (!item) {
+        item = trt_injector_pop(&pool->injector);
+    }
+    if (!item) {
+        if (!w->searching) {
+            w->searching = trt_sleep_try_search(&pool->sleep, trt_pool_awake(pool));
+        }
+        item = steal(w);
+    }
+    if (item) {
+        trt_worker_stop_searching(w);
+    }
+    return item;
+}
+
+bool
+trt_worker_sees_work(trt_worker *w)
+{
+    if (!trt_inbox_is_empty(&w->inbox) || trt_injector_size(&w->pool->injector) > 0) {
+        return true;
+    }
+    size_t count;
+    trt_worker *const *table = trt_pool_workers(w->pool, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (trt_deque_size(&table[i]->deque) > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum trt_park_result
+trt_worker_sleep(trt_worker *w, uint64_t deadline_ns, const trt_signals *unmask,
+                 bool (*asleep)(trt_worker *))
+{
+    trt_sleep *const sleep = &w->pool->sleep;
+    enum trt_park_result why = TRT_PARK_NOTIFIED;
+    trt_sleep_announce(sleep, w->index, &w->parker, w->searching); /* G1, G2 */
+    w->searching = false;
+    if (!trt_worker_sees_work(w) && (!asleep || asleep(w))) { /* G3 */
+        trt_count(&w->counters.sleeps);
+        why = unmask ? trt_parker_park_signals(&w->parker, deadline_ns, unmask)
+                     : trt_parker_park(&w->parker, deadline_ns); /* G4 */
+    }
+    const bool sticky = !trt_inbox_is_empty(&w->inbox);
+    w->searching = trt_sleep_retract(sleep, w->index, !sticky); /* L1 */
+    return why;
+}
+
+int
+trt_worker_hand_over(trt_worker *w)
+{
+    void *item;
+    while ((item = trt_deque_pop(&w->deque)) != NULL) {
+        const int error = trt_injector_push(&w->pool->injector, item);
+        if (error) {
+            /* It was the newest entry, and pushing back needs no new space. */
+            const int again = trt_deque_push(&w->deque, item);
+            TRT_ASSERT(again == 0);
+            (void)again;
+            return error;
+        }
+        trt_sleep_notify(&w->pool->sleep);
+    }
+    return 0;
+}

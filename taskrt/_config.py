@@ -1,0 +1,241 @@
+"""What the machine offers and what the environment asks for.
+
+Pure Python and without side effects: nothing here starts a thread or imports the
+compiled core, so that sizes can be looked up before the runtime exists.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+MAX_THREADS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The environment variables of taskrt, read and checked."""
+
+    num_threads: int
+    interactive_threads: int
+    inline: bool
+    debug: bool
+
+
+def available_cpus(root: str | os.PathLike[str] = "/") -> int:
+    """Count the processors that this process may keep busy.
+
+    The least of: the processors the process may run on, the CPU quota of its control
+    group and of every group above it (versions 1 and 2, a part of a processor counts
+    as one), and Python's own ``-X cpu_count`` or ``PYTHON_CPU_COUNT``.
+
+    Args:
+        root: Directory below which ``proc`` and the control groups are looked up.
+
+    Returns:
+        A number of at least 1. What cannot be read sets no limit.
+
+    May be called from any thread; never a suspension point.
+
+    >>> available_cpus() >= 1
+    True
+    """
+    limits = [_affinity(), *_python_limits(), *_quotas(Path(root))]
+    return max(1, min(limits))
+
+
+def read_settings(
+    environ: Mapping[str, str] | None = None,
+    *,
+    default_threads: Callable[[], int] = available_cpus,
+) -> Settings:
+    """Read the ``TASKRT_`` variables.
+
+    Args:
+        environ: Where to look; ``os.environ`` if left out.
+        default_threads: Called for the number of threads if none is asked for.
+
+    Returns:
+        Every setting, with defaults for variables that are unset or empty.
+
+    Raises:
+        ValueError: A variable has a value that is not allowed. The message names the
+            variable, the value, and what is allowed.
+
+    May be called from any thread; never a suspension point.
+
+    >>> read_settings({"TASKRT_NUM_THREADS": "4,1"})
+    Settings(num_threads=4, interactive_threads=1, inline=True, debug=False)
+    """
+    if environ is None:
+        environ = os.environ
+    num_threads, interactive_threads = _read_threads(environ, default_threads)
+    return Settings(
+        num_threads=num_threads,
+        interactive_threads=interactive_threads,
+        inline=_read_switch(environ, "TASKRT_INLINE", default=True),
+        debug=_read_switch(environ, "TASKRT_DEBUG", default=False),
+    )
+
+
+def _read_threads(
+    environ: Mapping[str, str], default_threads: Callable[[], int]
+) -> tuple[int, int]:
+    name = "TASKRT_NUM_THREADS"
+    value = environ.get(name, "").strip()
+    if value in {"", "auto"}:
+        return min(default_threads(), MAX_THREADS), 0
+    first, comma, second = value.partition(",")
+    workers = _parse_count(first)
+    interactive = _parse_count(second) if comma else 0
+    if workers is None or interactive is None or workers < 1:
+        raise ValueError(
+            f"{name}={environ[name]!r} is not allowed: use a number of threads from 1 "
+            f"to {MAX_THREADS}, 'N,M' with M interactive threads from 0 to "
+            f"{MAX_THREADS}, or 'auto'"
+        )
+    return workers, interactive
+
+
+def _read_switch(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
+    value = environ.get(name, "").strip()
+    if value == "":
+        return default
+    if value not in {"0", "1"}:
+        raise ValueError(f"{name}={environ[name]!r} is not allowed: use 0 or 1")
+    return value == "1"
+
+
+def _parse_count(text: str) -> int | None:
+    """Return a number from 0 to MAX_THREADS, or None if `text` is anything else.
+
+    Stricter than int(), which takes signs, underscores and every script's digits.
+    """
+    match = re.fullmatch(r"\s*0*([0-9]{1,9})\s*", text, re.ASCII)
+    if match is None or int(match[1]) > MAX_THREADS:
+        return None
+    return int(match[1])
+
+
+def _affinity() -> int:
+    if sys.platform == "linux":
+        try:
+            return len(os.sched_getaffinity(0))
+        except OSError:
+            pass
+    return os.cpu_count() or 1
+
+
+def _python_limits() -> Iterator[int]:
+    """Yield what Python was told on its command line or in its environment.
+
+    Looked up by hand because os.process_cpu_count(), new in Python 3.13, returns the
+    number it was told even if the affinity allows less.
+    """
+    value: str | bool | None = sys._xoptions.get("cpu_count")
+    if value is None and not sys.flags.ignore_environment:
+        value = os.environ.get("PYTHON_CPU_COUNT")
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
+        yield max(1, int(value))
+
+
+def _quotas(root: Path) -> Iterator[int]:
+    """Yield the CPU limit of each control group that holds this process."""
+    groups = dict(_groups(root))
+    for version, mounted_group, mount_point in _group_mounts(root):
+        group = groups.get(version)
+        if group is None:
+            continue
+        for directory in _visible_groups(root, group, mounted_group, mount_point):
+            limit = _QUOTA_READERS[version](directory)
+            if limit is not None:
+                yield limit
+
+
+def _groups(root: Path) -> Iterator[tuple[int, PurePosixPath]]:
+    """Yield (version, path in the hierarchy) of the process's groups with a quota."""
+    for line in _read_lines(root / "proc/self/cgroup"):
+        match line.split(":", 2):
+            case ["0", "", path]:
+                yield 2, PurePosixPath(path)
+            case [_, controllers, path] if "cpu" in controllers.split(","):
+                yield 1, PurePosixPath(path)
+
+
+def _group_mounts(root: Path) -> Iterator[tuple[int, PurePosixPath, PurePosixPath]]:
+    """Yield (version, group at the mount point, mount point) of the hierarchies.
+
+    A line of mountinfo: id, parent, device, group, mount point, options, any number
+    of optional fields, "-", type, source, options of the file system.
+    """
+    for line in _read_lines(root / "proc/self/mountinfo"):
+        mount, dash, file_system = line.partition(" - ")
+        match mount.split(" "), file_system.split(" "):
+            case [_, _, _, group, point, *_], [kind, _, options, *_] if dash:
+                paths = PurePosixPath(_unescape(group)), PurePosixPath(_unescape(point))
+                if kind == "cgroup2":
+                    yield 2, *paths
+                elif kind == "cgroup" and "cpu" in options.split(","):
+                    yield 1, *paths
+
+
+def _visible_groups(
+    root: Path,
+    group: PurePosixPath,
+    mounted_group: PurePosixPath,
+    mount_point: PurePosixPath,
+) -> Iterator[Path]:
+    """Yield the directories from the mount point down to `group`.
+
+    A group that lies outside what is mounted, as seen from some containers, leaves
+    only the mount point itself.
+    """
+    directory = root / str(mount_point).lstrip("/")
+    yield directory
+    if group.is_relative_to(mounted_group) and ".." not in group.parts:
+        for part in group.relative_to(mounted_group).parts:
+            directory /= part
+            yield directory
+
+
+def _read_quota_v2(directory: Path) -> int | None:
+    match "".join(_read_lines(directory / "cpu.max")).split():
+        case [quota, period]:
+            return _whole_cpus(quota, period)
+        case _:
+            return None
+
+
+def _read_quota_v1(directory: Path) -> int | None:
+    return _whole_cpus(
+        "".join(_read_lines(directory / "cpu.cfs_quota_us")),
+        "".join(_read_lines(directory / "cpu.cfs_period_us")),
+    )
+
+
+_QUOTA_READERS = {1: _read_quota_v1, 2: _read_quota_v2}
+
+
+def _whole_cpus(quota: str, period: str) -> int | None:
+    """Return quota / period rounded up, or None if this is no limit ("max", -1)."""
+    try:
+        numerator, denominator = int(quota), int(period)
+    except ValueError:
+        return None
+    if numerator <= 0 or denominator <= 0:
+        return None
+    return -(-numerator // denominator)
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        return path.read_text("utf-8", "surrogateescape").split("\n")
+    except (OSError, ValueError):
+        return []
+
+
+def _unescape(field: str) -> str:
+    """Undo the kernel's octal escapes for blanks and backslashes in a path."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)

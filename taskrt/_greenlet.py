@@ -1,0 +1,28 @@
+"""Refuse a greenlet that would break a free-threaded interpreter."""
+
+import sysconfig
+
+# The first that neither turns the GIL on nor leaves the garbage collector off, and that
+# lets go of the locks of critical sections when it switches.
+_FIRST_FREE_THREADED = (3, 5, 4)
+
+
+def check_greenlet() -> None:
+    """Raise ImportError if the installed greenlet cannot be used here.
+
+    Only free-threaded builds are picky. Looks at the version without importing it.
+    """
+    if not sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return
+    from importlib.metadata import version
+
+    found = version("greenlet")
+    numbers = tuple(int(part) for part in found.split(".")[:3] if part.isdigit())
+    if numbers < _FIRST_FREE_THREADED:
+        wanted = ".".join(map(str, _FIRST_FREE_THREADED))
+        raise ImportError(
+            f"taskrt needs greenlet {wanted} or later on a free-threaded Python, and "
+            f"found {found}: that one turns the GIL back on or the garbage collector "
+            f"off. Install another: pip install 'greenlet>={wanted}' (on 3.13t from "
+            "source, see the installation notes)"
+        )

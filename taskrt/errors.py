@@ -1,0 +1,29 @@
+"""The exceptions that taskrt raises."""
+
+import concurrent.futures
+
+__all__ = ["Cancelled", "CancelledError", "DeadlockError", "TaskLostError"]
+
+
+class CancelledError(concurrent.futures.CancelledError):
+    """Raised by a fetch of a task that was cancelled.
+
+    An ordinary error of the one that fetches, and a
+    `concurrent.futures.CancelledError`.
+    """
+
+
+class Cancelled(BaseException):
+    """Raised inside a task that has been asked to end, at each of its checkpoints.
+
+    A `BaseException`, so that ``except Exception`` does not swallow it. Let it pass:
+    the task then ends as cancelled.
+    """
+
+
+class DeadlockError(RuntimeError):
+    """Raised by a wait that could never end."""
+
+
+class TaskLostError(RuntimeError):
+    """Raised by a wait for a task that went down with its process or its thread."""

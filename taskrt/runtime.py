@@ -1,0 +1,147 @@
+"""The one runtime of the process: its size, its numbers, its end."""
+
+import atexit
+import gc
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import TypedDict
+
+from taskrt._config import available_cpus, read_settings
+from taskrt._greenlet import check_greenlet
+
+check_greenlet()
+from taskrt import _core  # noqa: E402  (greenlet is checked first)
+
+__all__ = [
+    "available_cpus",
+    "get_include",
+    "info",
+    "num_threads",
+    "set_num_threads",
+    "shutdown",
+    "stats",
+    "thread_id",
+]
+
+num_threads = _core.num_threads
+set_num_threads = _core.set_num_threads
+thread_id = _core.thread_id
+
+
+class Counters(TypedDict):
+    """What happened so far, in tasks and events."""
+
+    spawned: int
+    inlined: int
+    stolen: int
+    ran: int
+    parked: int
+    wakes: int
+    spurious_wakes: int
+    sleeps: int
+
+
+class Stats(TypedDict):
+    """The result of `stats`."""
+
+    total: Counters
+    workers: dict[int, Counters]
+    foreign: Counters
+    live: int
+
+
+class Info(TypedDict):
+    """The result of `info`."""
+
+    version: str
+    python: str
+    gil: bool
+    greenlet: str
+    started: bool
+    num_threads: int
+    pool_threads: int
+    foreign_threads: int
+    available_cpus: int
+    asymmetric_barrier: bool
+    environment: dict[str, str]
+
+
+def stats() -> Stats:
+    """Return counters since the start of the process, each a moment old.
+
+    ``total``, ``foreign`` (all threads that are not taskrt's) and ``workers`` (by
+    thread id) hold: tasks spawned; inlined, run as a call by the one that fetched;
+    stolen, taken from another thread's queue; ran, ended after they had started; waits
+    parked; sleeping threads woken by this one; sleeps; spurious_wakes, sleeps that
+    ended with nothing to do. ``live`` is how many tasks have not ended. Not a
+    suspension point; any thread.
+    """
+    return _core._stats()
+
+
+def info() -> Info:
+    """Return what the runtime is and what it has found on this machine.
+
+    Starts nothing. Raises ValueError if an environment variable of taskrt is wrong.
+    """
+    from importlib.metadata import version
+
+    state = _core._state()
+    is_gil_enabled = getattr(sys, "_is_gil_enabled", None)
+    return {
+        "version": version("taskrt"),
+        "python": sys.version.split()[0],
+        "gil": True if is_gil_enabled is None else is_gil_enabled(),
+        "greenlet": version("greenlet"),
+        "started": state["started"],
+        "num_threads": num_threads(),
+        "pool_threads": state["pool_threads"],
+        "foreign_threads": sum(
+            thread is not threading.main_thread() for thread in threading.enumerate()
+        ),
+        "available_cpus": available_cpus(),
+        "asymmetric_barrier": state["membarrier"],
+        "environment": {
+            name: value
+            for name, value in sorted(os.environ.items())
+            if name.startswith("TASKRT_")
+        },
+    }
+
+
+def shutdown(
+    wait: bool = True, cancel: bool = False, timeout: float | None = None
+) -> bool:
+    """End the runtime's threads; return whether everything had ended.
+
+    wait     run what is spawned to its end first; what then waits for somebody who
+             never comes is cancelled. False: return at once and leave tasks running;
+             no new ones are accepted, and a later call or the process's exit waits.
+    cancel   cancel everything that has not ended instead of running it
+    timeout  seconds to give the tasks, None for no limit
+
+    The next spawn after a complete shutdown starts the runtime anew. Raises
+    RuntimeError on another thread than main or inside a task. A suspension point.
+    """
+    return _core._shutdown(wait, cancel, timeout)
+
+
+def get_include() -> str:
+    """Return the directory of ``taskrt.h``, for a C compiler's include path."""
+    return str(Path(__file__).with_name("include"))
+
+
+def _install_hooks() -> None:
+    """Connect the runtime to the interpreter; called once, when it first starts."""
+    register = getattr(threading, "_register_atexit", atexit.register)
+    try:
+        register(_core._at_exit)
+    except RuntimeError:  # the interpreter is shutting down already
+        pass
+    atexit.register(_core._at_exit)  # for what exit functions have spawned
+    gc.callbacks.append(_core._on_collection)
+
+
+_ = read_settings  # the compiled module calls it by name

@@ -1,0 +1,27 @@
+"""Tasks: making them, waiting for them, and what code inside one may ask."""
+
+from taskrt.runtime import _core
+
+__all__ = [
+    "INHERIT",
+    "Spawner",
+    "Task",
+    "cancel_requested",
+    "checkpoint",
+    "current_task",
+    "fetch",
+    "spawn",
+    "wait",
+    "yield_now",
+]
+
+INHERIT = _core.INHERIT
+Spawner = _core.Spawner
+Task = _core.Task
+cancel_requested = _core.cancel_requested
+checkpoint = _core.checkpoint
+current_task = _core.current_task
+fetch = _core.fetch
+spawn = _core.spawn
+wait = _core.wait
+yield_now = _core.yield_now

@@ -1,0 +1,47 @@
+"""What every test runs under.
+
+The watchdog is set up in pyproject.toml: after `timeout` seconds pytest-timeout dumps
+the stacks of all threads and fails the test; if the main thread does not even listen to
+signals any more, faulthandler dumps them later and ends the run.
+"""
+
+import gc
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+# Tests see the installed package, which has the compiled core, never the sources.
+SOURCES = Path(__file__).parents[1]
+sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != SOURCES]
+
+import pytest  # noqa: E402 - so that a plain `python -m pytest` finds the right taskrt
+
+import taskrt  # noqa: E402
+from taskrt._config import read_settings  # noqa: E402
+
+
+def pytest_report_header() -> str:
+    threads = read_settings().num_threads
+    gil = "on" if gil_is_on() else "off"
+    return f"taskrt: {threads} threads, GIL {gil}, {Path(taskrt.__file__).parent}"
+
+
+def gil_is_on() -> bool:
+    ask: Callable[[], bool] = getattr(sys, "_is_gil_enabled", lambda: True)
+    return ask()
+
+
+@pytest.fixture(autouse=True)
+def interpreter_as_it_was() -> Iterator[None]:
+    """Fail a test that leaves the GIL or the garbage collector switched over."""
+    before = gil_is_on(), gc.isenabled()
+    yield
+    assert (gil_is_on(), gc.isenabled()) == before
+
+
+@pytest.fixture
+def set_num_threads() -> Iterator[Callable[[int], object]]:
+    """Give `taskrt.set_num_threads`; the old number is back after the test."""
+    before = taskrt.num_threads()
+    yield taskrt.set_num_threads
+    taskrt.set_num_threads(before)

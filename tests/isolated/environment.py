@@ -1,0 +1,15 @@
+"""Print what the environment makes of the runtime, or the error, use after use."""
+
+import sys
+
+import taskrt
+
+uses = {
+    "num_threads": taskrt.num_threads,
+    "spawn": lambda: taskrt.fetch(taskrt.spawn(taskrt.num_threads)),
+}
+for name in sys.argv[1:]:
+    try:
+        print(name, uses[name]())
+    except ValueError as error:
+        print(name, "ValueError:", error)

@@ -1,0 +1,26 @@
+"""Main ends with failures that nobody has fetched: each is reported once."""
+
+import sys
+
+from taskrt import Spawner, fetch, spawn, wait
+
+
+def fail(i):
+    raise ValueError(f"<failure {i}>")
+
+
+held = [spawn(fail, i) for i in range(5)]
+wait(*held)
+pending = [spawn(fail, i) for i in range(5, 10)]
+for i in range(10, 15):
+    spawn(fail, i)
+Spawner(detached=True)(fail, 15)
+fetched = spawn(fail, 99)
+try:
+    fetch(fetched)
+except ValueError:
+    pass
+defused = spawn(fail, 98)
+defused.defuse()
+wait(Spawner(detached=True)(fail, 16))
+sys.stdout.write("main ends\n")

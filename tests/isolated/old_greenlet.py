@@ -1,0 +1,13 @@
+"""A greenlet that this interpreter cannot work with is refused by name."""
+
+import sys
+
+import greenlet
+
+greenlet.__version__ = sys.argv[1]
+try:
+    import taskrt  # noqa: F401
+except ImportError as error:
+    print("ImportError:", error)
+else:
+    print("imported")

@@ -1,0 +1,96 @@
+"""Tasks that stand still until a test says go.
+
+Three tools that make an order certain at every pool size, one worker included:
+
+* `Gate` holds a task in the state "running" on a thread outside the pool, so no worker
+  is lost to it, and whoever fetches it suspends for certain.
+* `pinned` spawns a task that only the spawning thread may start, so it stays "pending"
+  until that thread waits, and runs there.
+* `until` runs other work until a condition holds.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+import taskrt
+
+pinned = taskrt.Spawner(pinned=True)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Run pending work until `condition()` is true; the watchdog ends a vain wait."""
+    while not condition():
+        if not taskrt.yield_now():
+            time.sleep(0.0002)
+
+
+def until_suspended(*tasks: taskrt.Task[object]) -> None:
+    """Run pending work until every one of `tasks` is suspended."""
+    for task in tasks:
+        until(lambda task=task: task.state == "suspended")
+
+
+class Gate:
+    """A task that is running, on a thread of its own, until `open` is called.
+
+    with Gate("value") as gate:
+        waiter = spawn(fetch, gate.task)
+        until_suspended(waiter)
+        gate.open()
+        assert fetch(waiter) == "value"
+
+    Leaving the block opens the gate and joins its thread.
+    """
+
+    def __init__(self, value: object = None, error: BaseException | None = None):
+        self._value = value
+        self._error = error
+        self._started = threading.Event()
+        self._opened = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="gate", daemon=True)
+        self._thread.start()
+        self._started.wait()
+
+    @property
+    def task(self) -> taskrt.Task[object]:
+        return self._task
+
+    def open(self) -> None:
+        """Let the task end; returns before it has."""
+        self._opened.set()
+
+    def close(self) -> None:
+        """Let the task end and wait until it and its waiters' wake-ups are done."""
+        self.open()
+        self._thread.join()
+
+    def __enter__(self) -> Gate:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        # A plain thread runs the task that it waits for, unless a worker has been faster.
+        while not self._started.is_set():
+            self._task = taskrt.spawn(self._body)
+            taskrt.wait(self._task)
+        self._task.defuse()
+
+    def _body(self) -> object:
+        if threading.current_thread() is not self._thread:
+            return None
+        self._started.set()
+        self._opened.wait()
+        if self._error is not None:
+            raise self._error
+        return self._value
