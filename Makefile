@@ -77,8 +77,7 @@ lint: $(VENV)/installed $(VENV)/test-tools $(VENV)/lint-tools
 	lint-imports
 
 docs: $(VENV)/installed $(VENV)/test-tools $(VENV)/docs-tools
-	pytest --doctest-modules --pyargs taskrt
-	pytest --doctest-glob '*.md' README.md CONTRIBUTING.md docs
+	pytest tests/test_docs.py
 	sphinx-build -W --keep-going -q docs docs/_build
 
 # All that a change must pass.

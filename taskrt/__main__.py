@@ -31,8 +31,8 @@ is the best they can reach, less what their tasks cost. A free-threaded interpre
 
 WITHOUT_GIL = """\
 This interpreter has no GIL: all of these run on every worker at once. What is missing
-to a ratio of {workers} is the cost of tasks and the serial parts; fib with a task a level
-does little else than spawn."""
+to a ratio of {workers} is the cost of tasks and the serial parts; fib with a task a
+level does little else than spawn."""
 
 SHARES = """\
 In a picture, a leaf that waited for the GIL or for the processor looks busy too: what

@@ -1,4 +1,4 @@
-"""Refuse a greenlet that would break a free-threaded interpreter."""
+"""What free-threaded interpreters need of greenlet."""
 
 import sysconfig
 
@@ -26,3 +26,18 @@ def check_greenlet() -> None:
             f"off. Install another: pip install 'greenlet>={wanted}' (on 3.13t from "
             "source, see the installation notes)"
         )
+
+
+def quiet_greenlet() -> None:
+    """Turn off greenlet's search for leaked main greenlets of threads that have ended.
+
+    It compares reference counts exactly, and on free-threaded builds a count reads one
+    too high while another thread has yet to merge it: then greenlet drops a reference
+    that is not its own, and the process crashes. Without the search, a main greenlet
+    that really was left behind stays allocated. With the GIL counts are exact and
+    nothing is changed.
+    """
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        from greenlet._greenlet import enable_optional_cleanup
+
+        enable_optional_cleanup(False)

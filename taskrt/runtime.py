@@ -1,15 +1,16 @@
 """The one runtime of the process: its size, its numbers, its end."""
 
 import atexit
+import contextlib
 import gc
 import os
 import sys
 import threading
 from pathlib import Path
-from typing import TypedDict
+from typing import NoReturn, TypedDict
 
 from taskrt._config import available_cpus, read_settings
-from taskrt._greenlet import check_greenlet
+from taskrt._greenlet import check_greenlet, quiet_greenlet
 
 check_greenlet()
 from taskrt import _core  # noqa: E402  (greenlet is checked first)
@@ -135,6 +136,7 @@ def get_include() -> str:
 
 def _install_hooks() -> None:
     """Connect the runtime to the interpreter; called once, when it first starts."""
+    quiet_greenlet()
     register = getattr(threading, "_register_atexit", atexit.register)
     try:
         register(_core._at_exit)
@@ -142,6 +144,24 @@ def _install_hooks() -> None:
         pass
     atexit.register(_core._at_exit)  # for what exit functions have spawned
     gc.callbacks.append(_core._on_collection)
+
+
+def _end_child(error: BaseException | None) -> NoReturn:
+    """End a forked child whose task has returned or raised, as a thread's would end."""
+    status = 0
+    if isinstance(error, SystemExit):
+        if error.code is None or isinstance(error.code, int):
+            status = error.code or 0
+        else:
+            print(error.code, file=sys.stderr)
+            status = 1
+    elif error is not None:
+        sys.excepthook(type(error), error, error.__traceback__)
+        status = 1
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(status & 0xFF)
 
 
 _ = read_settings  # the compiled module calls it by name

@@ -262,6 +262,17 @@ def test_a_parent_that_lets_it_pass_has_failed():
     assert parent.state == "failed"
 
 
+def test_the_task_waited_for_ends_between_the_cancel_and_the_wake_up():
+    with Gate("too late") as gate:
+        tasks = [pinned(waits, gate.task) for _ in range(10)]
+        until_suspended(*tasks)
+        for task in tasks:
+            assert task.cancel()
+        gate.close()
+        wait(*tasks)
+        assert all(task.cancelled() for task in tasks)
+
+
 def test_cancel_and_wake_up_race_to_one_outcome():
     for _ in range(200):
         with Gate("value") as gate:

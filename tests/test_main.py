@@ -1,5 +1,7 @@
 """The command line: `python -m taskrt` and its commands."""
 
+import importlib
+import json
 import re
 import subprocess
 import sys
@@ -17,6 +19,14 @@ WITHOUT_NUMPY = (
     ("nqueens", ["6"], None),
     ("fib", ["12", "--cutoff", "6"], None),
 )
+
+
+@pytest.fixture
+def bench() -> Path:
+    """Give the folder of the bench."""
+    folder = command_line.beside_package("bench", "tests/bench")
+    assert folder is not None
+    return folder
 
 
 def run_taskrt(*args: str) -> subprocess.CompletedProcess[str]:
@@ -138,15 +148,56 @@ def test_bench_measures_what_is_asked() -> None:
     assert re.search(r"^map of 10,000, taskrt / serial .* x ", result.stdout, re.M)
 
 
+def test_bench_writes_its_rows_as_json(bench: Path, tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    options = ["--quick", "--json", str(file), "fib_cutoff"]
+    command = [sys.executable, str(bench / "run.py"), *options]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    found = json.loads(file.read_text())
+    assert found["facts"]["taskrt"] == taskrt.info()["version"]
+    assert len(found["rows"]) == 3
+    for row in found["rows"]:
+        measured = row["value"] is not None
+        assert measured != command_line.gil_is_on()
+        assert row["verdict"] in (("ok", "over") if measured else ("",))
+        assert ("skipped" in row["note"]) != measured
+
+
+def test_bench_refuses_a_wrong_answer(
+    bench: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(bench)
+    measure = importlib.import_module("_measure")
+    sides = {"problem": "tiny_map", "base": "serial", "ours": "with_taskrt"}
+    found = measure.take_turns(2, size=10, **sides)
+    assert {side: len(seconds) for side, seconds in found.items()} == {
+        "base": 2,
+        "ours": 2,
+    }
+
+    contender = importlib.import_module("tiny_map.with_taskrt")
+    monkeypatch.setattr(contender, "run", lambda items: [*items])
+    with pytest.raises(measure.WrongAnswerError, match="tiny_map.with_taskrt of 10"):
+        measure.take_turns(2, size=10, **sides)
+
+
+def test_bench_budget_has_a_side(bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(bench)
+    measure = importlib.import_module("_measure")
+    sides = measure.Sides(base=[1.0, 2.0, 1.0], ours=[2.0, 4.0, 3.0])
+    cost = measure.cost_row("cost", sides, 2.0)
+    assert (cost.value, str(cost.budget), cost.verdict) == (2.0, "<= 2", "ok")
+    gain = measure.gain_row("gain", sides, 1.8)
+    assert (gain.value, str(gain.budget), gain.verdict) == (0.5, ">= 1.8", "over")
+    assert measure.Row("nothing measured", budget=cost.budget).verdict == ""
+
+
 def test_bench_refuses_an_unknown_problem() -> None:
     result = run_taskrt("bench", "dance")
     assert result.returncode == 2
     assert "no problem named 'dance'" in result.stderr
 
 
-def test_short_bench_names_problems_that_exist() -> None:
-    folder = command_line.beside_package("bench", "tests/bench")
-    assert folder is not None
-    assert all(
-        (folder / name / "problem.py").is_file() for name in command_line.SHORT_BENCH
-    )
+def test_short_bench_names_problems_that_exist(bench: Path) -> None:
+    problems = {path.parent.name for path in bench.glob("*/problem.py")}
+    assert problems.issuperset(command_line.SHORT_BENCH)

@@ -24,7 +24,7 @@ def files_below(folder: str) -> set[Path]:
         path.relative_to(ROOT)
         for path in (ROOT / folder).rglob("*.*")
         if path.is_file()
-        and path.name != "meson.build"
+        and path.name not in {"meson.build", "README.md"}
         and not re.search(r"/(__pycache__|\.[^/]*)/", str(path.relative_to(ROOT)))
     }
 

@@ -131,9 +131,17 @@ trt_py_loaded_module(PyObject *name)
  * From 3.13 on it hangs in place instead. TRT_PY_HANG_ON_UNWIND(guard) in a function gives
  * the earlier versions the later behaviour: the frame's cleanup runs first and stays. */
 #if PY_VERSION_HEX < 0x030D0000 && defined(__GNUC__)
+#include <unistd.h>
+
+static inline void
+trt_py_hang_unless_done(const bool *done)
+{
+    while (!*done) {
+        pause();
+    }
+}
 #define TRT_PY_HANG_ON_UNWIND(guard)                                                     \
     __attribute__((cleanup(trt_py_hang_unless_done))) bool guard = false
-void trt_py_hang_unless_done(bool *done);
 #define TRT_PY_UNWIND_DONE(guard) ((guard) = true)
 #else
 #define TRT_PY_HANG_ON_UNWIND(guard) ((void)0)

@@ -42,14 +42,20 @@ typedef struct Worker Worker;
 
 /* A flag beside those of the runtime, constant after spawn: `context` came from the user and
  * is entered as such; otherwise it is a copy that nobody else has. */
-enum { TASK_IN_GIVEN_CONTEXT = TRT_TASK_FIRST_OWN_FLAG };
+enum {
+    TASK_IN_GIVEN_CONTEXT = TRT_TASK_FIRST_OWN_FLAG,
+    /* Spawned by a foreign thread, or by a task of which that is true. The main thread does
+     * not start such a task of its own accord: it would have to finish it, and a main that
+     * has left taskrt to join that very thread would not. */
+    TASK_FOREIGN = TRT_TASK_FIRST_OWN_FLAG << 1,
+};
 
 /* A task. Not tracked by the collector while a queue or a thread holds it, since it cannot
  * be garbage then; tracked once finished, if what it holds can be part of a cycle.
  *
  * fn, kwnames, context, args: written at spawn, read and cleared by whoever has claimed the
  * task. result, traceback: written by the same before the state says that it is finished
- * [task-finished], constant afterwards. */
+ * [task-result], constant afterwards. */
 struct TaskObject {
     PyObject_VAR_HEAD       /* size: number of args, positional first */
     trt_task base;
@@ -78,6 +84,10 @@ struct TaskObject {
 
 extern PyType_Spec task_spec;
 
+/* A task as an item of the queues: the low bit tells thieves of TASK_FOREIGN without a look
+ * at the task, which they do not own. */
+enum { ITEM_FOREIGN = 1 };
+
 /* A task that calls fn(*args, **kw) where `args` holds `nargs` positional values and then
  * those named by `kwnames`. Copies the current context. NULL with MemoryError. */
 TaskObject *task_new(PyObject *fn, PyObject *const *args, Py_ssize_t nargs,
@@ -101,9 +111,21 @@ task_is_finished(TaskObject *task)
 }
 
 static inline bool
-task_flag(TaskObject *task, uint32_t flag)
+task_flag(const TaskObject *task, uint32_t flag)
 {
     return (trt_load_relaxed(&task->base.flags) & flag) != 0;
+}
+
+static inline void *
+task_as_item(TaskObject *task)
+{
+    return (char *)task + (task_flag(task, TASK_FOREIGN) ? ITEM_FOREIGN : 0);
+}
+
+static inline TaskObject *
+task_from_item(void *item)
+{
+    return (TaskObject *)((uintptr_t)item & ~(uintptr_t)ITEM_FOREIGN);
 }
 
 /* ---- running (run.c) -------------------------------------------------------------- */
@@ -152,6 +174,8 @@ typedef struct Wait {
     trt_waiter base;
     Fiber *fiber;
     bool on_thread; /* the whole thread sleeps on its parker: no switch. Constant. */
+    /* Last write of whoever decides it; read by a sleeping thread [wait-delivered]. */
+    _Atomic(bool) delivered;
 } Wait;
 
 /* Wait until the task has finished, running it here if that is possible. 1: finished;
@@ -214,6 +238,8 @@ void fiber_ready_push(Worker *w, Fiber *fiber);
 Fiber *fiber_ready_pop(Worker *w);
 bool fiber_ready_remove(Worker *w, Fiber *fiber);
 bool fiber_any_ready(Worker *w);
+/* End the present wait of a fiber of this thread, be it for a task or for quiet. */
+void fiber_interrupt(Fiber *fiber, wake_reason reason);
 /* Whether this worker has something else to run right now without looking at others. */
 bool fiber_has_others(Worker *w);
 /* Let it run; this fiber is ready again behind it. 0 or −1. */
@@ -284,6 +310,7 @@ typedef struct Core {
     PyObject *inherit;         /* Spawner's default for context */
     PyObject *str_timeout, *str_asyncio;
     PyObject *runner_function, *hub_function, *interrupt_function;
+    PyObject *signal_function, *getsignal_function, *sigint; /* NULL until needed */
 
     trt_pool *pool;
     trt_mutex waits;           /* who waits for what; a leaf */
@@ -291,8 +318,7 @@ typedef struct Core {
     _Atomic(uint32_t) generation;   /* of this process; a fork makes it larger */
     _Atomic(uint64_t) last_id;
     _Atomic(uint32_t) threads;      /* N as configured; 0 while not started */
-    _Atomic(uint32_t) blocked;      /* threads that sleep inside a wait without working */
-    _Atomic(bool) main_works;       /* main is in a wait in which it runs tasks */
+    _Atomic(uint32_t) blocked;      /* threads that sleep until a pending task is run */
     _Atomic(uint64_t) never_ran;    /* tasks cancelled before they started */
     _Atomic(uint64_t) detached_live; /* detached tasks that have not ended */
     uint32_t chosen_threads;        /* by set_num_threads; 0: as the environment says */
@@ -330,20 +356,23 @@ worker_self(void)
     return w ? w : worker_adopt();
 }
 
-/* Tell the pool that this thread is going to sleep in a wait without working, and that it
- * is back. With one worker this starts a spare one, since nobody else may be there to run
- * what is waited for. 0, or −1 with an error set. */
-int lifecycle_enter_blocked(Worker *w);
-void lifecycle_leave_blocked(Worker *w);
-/* Start the spare thread if one worker is not enough now. 0, or −1 with an error set. */
-int lifecycle_balance(void);
+/* Say that a thread is going to sleep until another runs a task that has not started, and
+ * that it is back. With one worker this starts a spare one, which ends when nobody sleeps
+ * like that any more: no other thread might be there to run the task. 0, or −1 with an error
+ * set and nothing said. */
+int lifecycle_enter_blocked(void);
+void lifecycle_leave_blocked(void);
+/* Whether a new task is accepted from the present code; `w` is this thread's, or NULL. */
+bool lifecycle_accepts(Worker *w);
 /* Whether the worker's thread should end once it has no task left. */
 bool lifecycle_must_retire(Worker *w);
+/* Whether it starts no task any more, and only ends those it has started. */
+bool lifecycle_takes_nothing(Worker *w);
 /* Called by a worker that has announced its sleep and found nothing: false to not park. */
 bool lifecycle_asleep(trt_worker *base);
-/* The process has been forked on this stack, by the task that has just ended: the stack
- * below belongs to the parent. Ends the process. */
-void lifecycle_end_child(TaskObject *task);
+/* The process has been forked by a task whose function has just returned `result`, or raised
+ * if that is NULL: the stack below is the parent's. Ends the process. */
+void lifecycle_end_child(PyObject *result);
 
 PyObject *core_num_threads(PyObject *, PyObject *);
 PyObject *core_set_num_threads(PyObject *, PyObject *);

@@ -83,6 +83,16 @@ fiber_any_ready(Worker *w)
     return w->ready_head || !trt_inbox_is_empty(&w->base.inbox);
 }
 
+void
+fiber_interrupt(Fiber *fiber, wake_reason reason)
+{
+    Worker *const w = fiber->worker;
+    if (!wait_interrupt(fiber, reason) && w->wants_quiet && fiber == &w->root) {
+        w->wants_quiet = false;
+        fiber_ready_push(w, fiber);
+    }
+}
+
 /* ---- switching -------------------------------------------------------------------- */
 
 bool
@@ -277,9 +287,6 @@ fiber_runner(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
         w->handoff = NULL;
         while (task) {
             task_execute(fiber, task);
-            if (task->generation != trt_load_relaxed(&core->generation)) {
-                lifecycle_end_child(task);
-            }
             Py_DECREF(task);
             hub_breathe(w);
             task = hub_is_needed(w) ? NULL : hub_next_task(w);

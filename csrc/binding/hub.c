@@ -56,15 +56,22 @@ conclude_lost(TaskObject *task)
 TaskObject *
 hub_next_task(Worker *w)
 {
-    const bool local = lifecycle_must_retire(w);
+    const bool local = lifecycle_takes_nothing(w);
+    if (w->base.kind == TRT_WORKER_MAIN) {
+        const bool all = trt_load_relaxed(&core->draining);
+        w->base.refused = all ? 0 : ITEM_FOREIGN;
+        /* What threads that have ended left behind; with other workers, theirs to run. */
+        w->base.takes_injected = all || trt_load_relaxed(&core->threads) == 1;
+    }
     for (;;) {
-        TaskObject *task = trt_injector_pop(&w->pinned);
-        if (!task && !local) {
-            task = trt_worker_take(&w->base);
+        void *item = trt_injector_pop(&w->pinned);
+        if (!item && !local) {
+            item = trt_worker_take(&w->base);
         }
-        if (!task) {
+        if (!item) {
             return NULL;
         }
+        TaskObject *const task = task_from_item(item);
         if (comes_too_late(task)) {
             task_cancel_pending(task);
         }
@@ -88,7 +95,7 @@ fire_timers(Worker *w)
     const uint64_t now = trt_clock_now_ns();
     trt_timer *timer;
     while ((timer = trt_timers_pop_due(&w->base.timers, now)) != NULL) {
-        wait_interrupt(fiber_from_timer(timer), WAKE_TIMED_OUT);
+        fiber_interrupt(fiber_from_timer(timer), WAKE_TIMED_OUT);
     }
 }
 
@@ -127,7 +134,14 @@ sleep_until_due(Worker *w)
         }
     }
     PyThreadState *const tstate = PyEval_SaveThread();
-    if (!spin(w)) {
+    if (lifecycle_takes_nothing(w)) {
+        /* Only what its own fibers wait for can wake it; that leaves a token. */
+        trt_worker_stop_searching(&w->base);
+        if (trt_inbox_is_empty(&w->base.inbox)) {
+            trt_parker_park(&w->base.parker, deadline);
+        }
+    }
+    else if (!spin(w)) {
         trt_worker_sleep(&w->base, deadline, is_main ? &unmask : NULL, lifecycle_asleep);
         /* [wakeups] before anything is taken: see lifecycle_asleep. */
         trt_fetch_add_seq_cst(&core->wakeups, 1);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "os/barrier.h"
 
@@ -38,6 +39,14 @@ lifecycle_must_retire(Worker *w)
     }
     return w->id > 0 && (uint32_t)w->id >= target_threads() &&
            !trt_load_relaxed(&core->draining);
+}
+
+bool
+lifecycle_takes_nothing(Worker *w)
+{
+    /* With no other pool thread left, this one still runs what its fibers wait for. */
+    return lifecycle_must_retire(w) &&
+           (target_threads() > 1 || trt_load_relaxed(&core->stopping));
 }
 
 /* A record for a thread, entered into the pool. Caller holds core->life. */
@@ -94,7 +103,8 @@ thread_main(void *arg)
     w->tstate = PyThreadState_Get();
     trt_store_relaxed(&w->thread_ident, PyThread_get_thread_ident());
     w->current = &w->hub;
-    w->hub.greenlet = PyGreenlet_GetCurrent();
+    PyGreenlet *const greenlet = PyGreenlet_GetCurrent();
+    w->hub.greenlet = greenlet;
     do {
         hub_loop(w);
         if (trt_worker_hand_over(&w->base) < 0) {
@@ -102,7 +112,8 @@ thread_main(void *arg)
             PyErr_WriteUnraisable(NULL); /* the rest stays where thieves find it */
         }
     } while (!leave_pool(w));
-    Py_CLEAR(w->hub.greenlet);
+    /* From here on the record may belong to a thread that was started since. */
+    Py_XDECREF(greenlet);
     Worker *const main = core->main;
     worker_current = NULL;
     PyGILState_Release(gil);
@@ -154,34 +165,30 @@ raise_start_error(int error)
 }
 
 int
-lifecycle_enter_blocked(Worker *w)
+lifecycle_enter_blocked(void)
 {
-    (void)w;
     trt_fetch_add_seq_cst(&core->blocked, 1);
-    return lifecycle_balance();
-}
-
-void
-lifecycle_leave_blocked(Worker *w)
-{
-    (void)w;
-    if (trt_fetch_sub_seq_cst(&core->blocked, 1) == 1 && core->pool_workers[1] &&
-        trt_load_relaxed(&core->threads) == 1) {
-        trt_parker_unpark(&core->pool_workers[1]->base.parker);
-    }
-}
-
-int
-lifecycle_balance(void)
-{
-    if (trt_load_relaxed(&core->threads) != 1 || trt_load_seq_cst(&core->blocked) == 0 ||
-        trt_load_seq_cst(&core->main_works)) {
+    if (trt_load_relaxed(&core->threads) != 1) {
         return 0;
     }
     trt_mutex_lock(&core->life);
     const int error = start_threads_locked(target_threads());
     trt_mutex_unlock(&core->life);
-    return error ? raise_start_error(error) : 0;
+    if (error) {
+        trt_fetch_sub_seq_cst(&core->blocked, 1);
+        return raise_start_error(error);
+    }
+    return 0;
+}
+
+void
+lifecycle_leave_blocked(void)
+{
+    Worker *const spare = core->pool_workers[1];
+    if (trt_fetch_sub_seq_cst(&core->blocked, 1) == 1 && spare &&
+        trt_load_relaxed(&core->threads) == 1) {
+        trt_parker_unpark(&spare->base.parker); /* so that it ends */
+    }
 }
 
 /* ---- threads that come and go ----------------------------------------------------- */
@@ -228,7 +235,6 @@ on_fork_child(void)
     trt_store_relaxed(&core->threads, 0);
     trt_store_relaxed(&core->blocked, 0);
     trt_store_relaxed(&core->timed_waits, 0);
-    trt_store_relaxed(&core->main_works, false);
     trt_store_relaxed(&core->never_ran, 0);
     trt_store_relaxed(&core->detached_live, 0);
     trt_store_relaxed(&core->closing, false);
@@ -246,15 +252,15 @@ prepare_process(void)
 }
 
 void
-lifecycle_end_child(TaskObject *task)
+lifecycle_end_child(PyObject *result)
 {
-    int status = 0;
-    if (trt_task_get_state(&task->base) == TRT_TASK_FAILED) {
-        (void)!task_outcome(task);
-        PyErr_Print(); /* ends the process for SystemExit */
-        status = 1;
+    PyObject *const error = result ? Py_NewRef(Py_None) : trt_py_take_error();
+    PyObject *const runtime = PyImport_ImportModule("taskrt.runtime");
+    if (runtime) {
+        Py_XDECREF(PyObject_CallMethod(runtime, "_end_child", "O", error));
     }
-    Py_Exit(status);
+    PyErr_Print();
+    _exit(1); /* only if that has failed */
 }
 
 /* ---- start ------------------------------------------------------------------------ */
@@ -329,6 +335,9 @@ start(void)
             }
         }
         if (!error) {
+            if (core->exited) {
+                threads = 1; /* exit functions: main runs everything */
+            }
             core->inline_tasks = inline_tasks;
             core->debug = debug;
             error = start_threads_locked(threads);
@@ -359,6 +368,16 @@ is_main_thread(void)
         return -1;
     }
     return value == PyThread_get_thread_ident();
+}
+
+bool
+lifecycle_accepts(Worker *w)
+{
+    if (!trt_load_relaxed(&core->closing) || (w && w->current->task)) {
+        return true;
+    }
+    /* Exit functions may still use taskrt: main runs what they spawn. */
+    return core->exited && is_main_thread() == 1;
 }
 
 Worker *
@@ -666,6 +685,7 @@ core_at_exit(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
             reset();
         }
         core->exited = true;
+        trt_store_seq_cst(&core->closing, true); /* but for main, see lifecycle_accepts */
     }
     Py_RETURN_NONE;
 }

@@ -137,6 +137,9 @@ task_execute(Fiber *fiber, TaskObject *task)
         result = PyObject_Vectorcall(
             task->fn, task->args,
             ((size_t)Py_SIZE(task) - nkw) | PY_VECTORCALL_ARGUMENTS_OFFSET, task->kwnames);
+        if (task->generation != trt_load_relaxed(&core->generation)) {
+            lifecycle_end_child(result);
+        }
         context_leave(tstate, task, &saved);
     }
     enum trt_task_state final = TRT_TASK_DONE;
@@ -147,15 +150,3 @@ task_execute(Fiber *fiber, TaskObject *task)
     task_conclude(task, final, result);
     TRT_PY_UNWIND_DONE(done);
 }
-
-#if PY_VERSION_HEX < 0x030D0000
-#include <unistd.h>
-
-void
-trt_py_hang_unless_done(bool *done)
-{
-    while (!*done) {
-        pause();
-    }
-}
-#endif

@@ -11,27 +11,33 @@
 
 #include <signal.h>
 
-static PyObject *
-call_signal_module(const char *name, PyObject *handler)
+/* Functions of the signal module, looked up when main first runs another's task. */
+static int
+prepare_functions(void)
 {
+    if (core->sigint) {
+        return 0;
+    }
     PyObject *const module = PyImport_ImportModule("_signal");
-    PyObject *result = NULL;
     if (module) {
-        result = handler ? PyObject_CallMethod(module, name, "iO", SIGINT, handler)
-                         : PyObject_CallMethod(module, name, "i", SIGINT);
+        core->signal_function = PyObject_GetAttrString(module, "signal");
+        core->getsignal_function = PyObject_GetAttrString(module, "getsignal");
         Py_DECREF(module);
     }
-    return result;
+    if (!core->signal_function || !core->getsignal_function) {
+        return -1;
+    }
+    core->sigint = PyLong_FromLong(SIGINT);
+    return core->sigint ? 0 : -1;
 }
 
-/* Make root runnable, wherever it waits: for a task, or for quiet. */
-static void
-wake_root(Worker *w)
+/* Make `handler` the handler of SIGINT; returns the one before, or NULL with the error that
+ * a handler has raised, since what is pending is run first. */
+static PyObject *
+exchange_handler(PyObject *handler)
 {
-    if (!wait_interrupt(&w->root, WAKE_SIGNAL) && w->wants_quiet) {
-        w->wants_quiet = false;
-        fiber_ready_push(w, &w->root);
-    }
+    PyObject *const args[] = {core->sigint, handler};
+    return PyObject_Vectorcall(core->signal_function, args, 2, NULL);
 }
 
 /* Give root an error that a handler has raised in a frame that is not root's. */
@@ -39,7 +45,7 @@ static void
 deliver_error(Worker *w)
 {
     Py_XSETREF(w->interrupt_error, trt_py_take_error());
-    wake_root(w);
+    fiber_interrupt(&w->root, WAKE_SIGNAL);
 }
 
 void
@@ -56,19 +62,26 @@ signals_guard(Worker *w)
     if (w->guarded) {
         return;
     }
-    w->guarded = true;
-    PyObject *const handler = call_signal_module("getsignal", NULL);
-    if (handler && PyCallable_Check(handler) && handler != core->interrupt_function) {
-        PyObject *const replaced = call_signal_module("signal", core->interrupt_function);
+    PyObject *const handler =
+        prepare_functions() < 0
+            ? NULL
+            : PyObject_CallOneArg(core->getsignal_function, core->sigint);
+    /* What is not a Python function (the default action, ignoring, C code) stays: it does
+     * not raise in a task. */
+    if (handler && PyCallable_Check(handler)) {
+        PyObject *const replaced = exchange_handler(core->interrupt_function);
         if (replaced) {
-            Py_XSETREF(w->guarded_handler, Py_NewRef(handler));
+            w->guarded = true;
+            w->guarded_handler = Py_NewRef(handler);
+            Py_DECREF(replaced);
         }
-        Py_XDECREF(replaced);
+    }
+    else if (handler) {
+        w->guarded = true;
     }
     Py_XDECREF(handler);
-    if (PyErr_Occurred()) {
-        w->guarded = false; /* a signal was pending: its handler ran and has raised */
-        deliver_error(w);
+    if (!w->guarded) {
+        deliver_error(w); /* root is next, and the handler is what it was */
     }
 }
 
@@ -78,24 +91,27 @@ signals_unguard(Worker *w)
     if (!w->guarded) {
         return 0;
     }
-    w->guarded = false;
     PyObject *const handler = w->guarded_handler;
+    PyObject *error = NULL, *present;
+    w->guarded = false;
     w->guarded_handler = NULL;
     if (!handler) {
         return 0;
     }
-    PyObject *error = NULL;
-    PyObject *const present = call_signal_module("getsignal", NULL);
-    if (present == core->interrupt_function) {
-        PyObject *replaced;
-        while (!(replaced = call_signal_module("signal", handler))) {
-            /* A signal was pending and its handler, ours or another, has raised. */
+    Py_XSETREF(w->interrupt_handler, Py_NewRef(handler));
+    while (!(present = exchange_handler(handler))) {
+        Py_XSETREF(error, trt_py_take_error()); /* one came just now: it is root's */
+    }
+    if (present != core->interrupt_function) {
+        /* A task has installed a handler of its own meanwhile: that one stays. */
+        PyObject *const replaced = exchange_handler(present);
+        if (!replaced) {
             Py_XSETREF(error, trt_py_take_error());
         }
-        Py_DECREF(replaced);
+        Py_XDECREF(replaced);
     }
-    Py_XDECREF(present);
-    Py_XSETREF(w->interrupt_handler, handler);
+    Py_DECREF(present);
+    Py_DECREF(handler);
     if (error) {
         trt_py_set_error(error);
         return -1;
@@ -168,7 +184,7 @@ core_on_interrupt(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t
         return PyObject_Vectorcall(handler, args, (size_t)nargs, NULL);
     }
     w->interrupted = true;
-    wake_root(w);
+    fiber_interrupt(&w->root, WAKE_SIGNAL);
     /* From the hub, root is next anyway; from a stack that cannot be left, when it ends. */
     if (w->current != &w->hub && fiber_can_switch(w) && step_aside(w) < 0) {
         return NULL;

@@ -15,9 +15,13 @@ submit(Worker *w, TaskObject *task)
     }
     trt_count(&w->base.counters.spawned); /* before others can end it, see live_tasks */
     Py_INCREF(task);                      /* the queue's */
+    const TaskObject *const parent = w->current->task;
+    if (parent ? task_flag(parent, TASK_FOREIGN) : w->base.kind == TRT_WORKER_FOREIGN) {
+        trt_task_set_flags(&task->base, TASK_FOREIGN);
+    }
     const int error = task_flag(task, TRT_TASK_PINNED)
-                          ? trt_injector_push(&w->pinned, task)
-                          : trt_worker_push(&w->base, task);
+                          ? trt_injector_push(&w->pinned, task_as_item(task))
+                          : trt_worker_push(&w->base, task_as_item(task));
     if (error) {
         task_cancel_pending(task);
         Py_DECREF(task);
@@ -55,15 +59,15 @@ prepare(const char *who, PyObject *const *args, Py_ssize_t nargs)
                      Py_TYPE(args[0])->tp_name);
         return NULL;
     }
-    Worker *const w = worker_self();
-    if (w && trt_load_relaxed(&core->closing) && !w->current->task &&
-        !(core->exited && w == core->main)) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "cannot spawn: taskrt is shutting down; spawn before the main "
-                        "thread ends or calls shutdown()");
+    if (!lifecycle_accepts(worker_current)) {
+        if (!PyErr_Occurred()) {
+            PyErr_SetString(PyExc_RuntimeError,
+                            "cannot spawn: taskrt is shutting down; spawn before the main "
+                            "thread ends or calls shutdown()");
+        }
         return NULL;
     }
-    return w;
+    return worker_self();
 }
 
 PyObject *

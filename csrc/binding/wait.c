@@ -27,12 +27,23 @@ make_runnable(Fiber *fiber, bool on_thread)
     }
 }
 
+/* Tell the one that waits that its wait has been decided. After this the wait may be gone:
+ * a fiber goes on once it is in a list, a thread once it sees `delivered`. */
+static void
+wait_deliver(Wait *wait)
+{
+    Fiber *const fiber = wait->fiber;
+    const bool on_thread = wait->on_thread;
+    trt_store_release(&wait->delivered, true); /* [wait-delivered] */
+    make_runnable(fiber, on_thread);
+}
+
 /* The waiter's callback: the task has finished. */
 static void
 wait_wake(trt_waiter *waiter)
 {
     Wait *const wait = (Wait *)waiter;
-    make_runnable(wait->fiber, wait->on_thread);
+    wait_deliver(wait);
 }
 
 /* Take the decision of a wait for `reason`, before its task does. Caller holds core->waits,
@@ -40,13 +51,11 @@ wait_wake(trt_waiter *waiter)
 static bool
 wait_decide_locked(Wait *wait, wake_reason reason)
 {
-    Fiber *const fiber = wait->fiber;
-    const bool on_thread = wait->on_thread;
     if (!trt_waiter_abandon(&wait->base)) {
         return false;
     }
-    fiber->reason = reason;
-    make_runnable(fiber, on_thread);
+    wait->fiber->reason = reason;
+    wait_deliver(wait);
     return true;
 }
 
@@ -209,14 +218,15 @@ leave_wait(Fiber *fiber)
 /* Sleep on the thread's parker, detached, until the wait is decided. 0; or −1 with an error
  * set by a signal handler. */
 static int
-sleep_on_thread(Worker *w, Wait *wait, uint64_t deadline)
+sleep_on_thread(Worker *w, TaskObject *task, Wait *wait, uint64_t deadline)
 {
     const bool is_main = w->base.kind == TRT_WORKER_MAIN;
-    if (lifecycle_enter_blocked(w) < 0) {
+    const bool pending = trt_task_get_state(&task->base) == TRT_TASK_PENDING;
+    if (pending && lifecycle_enter_blocked() < 0) {
         return -1;
     }
     int status = 0;
-    while (trt_load_acquire(&wait->base.decision) == TRT_WAITER_WAITING) {
+    while (!trt_load_acquire(&wait->delivered)) { /* [wait-delivered] */
         trt_signals unmask;
         if (is_main) {
             trt_signals_block(&unmask); /* or one between check and sleep would be missed */
@@ -238,7 +248,9 @@ sleep_on_thread(Worker *w, Wait *wait, uint64_t deadline)
             break;
         }
     }
-    lifecycle_leave_blocked(w);
+    if (pending) {
+        lifecycle_leave_blocked();
+    }
     return status;
 }
 
@@ -246,7 +258,6 @@ sleep_on_thread(Worker *w, Wait *wait, uint64_t deadline)
 static int
 sleep_on_fiber(Worker *w, Fiber *fiber, uint64_t deadline)
 {
-    const bool is_main_root = fiber == &w->root;
     PyObject *const loop = context_take_loop(PyThreadState_Get());
     if (deadline != TRT_FOREVER) {
         fiber->timer = (trt_timer){.deadline_ns = deadline, .index = TRT_TIMER_IDLE};
@@ -257,19 +268,13 @@ sleep_on_fiber(Worker *w, Fiber *fiber, uint64_t deadline)
         }
         trt_fetch_add_seq_cst(&core->timed_waits, 1);
     }
-    if (is_main_root) {
-        trt_store_seq_cst(&core->main_works, true);
-    }
     int status = fiber_park(w);
     if (deadline != TRT_FOREVER) {
         trt_timers_remove(&w->base.timers, &fiber->timer);
         trt_fetch_sub_seq_cst(&core->timed_waits, 1);
     }
-    if (is_main_root) {
-        trt_store_seq_cst(&core->main_works, false);
-        if (signals_unguard(w) < 0 || lifecycle_balance() < 0) {
-            status = -1;
-        }
+    if (fiber == &w->root && signals_unguard(w) < 0) {
+        status = -1;
     }
     context_put_loop(loop);
     return status;
@@ -284,7 +289,13 @@ settle(Fiber *fiber, TaskObject *task, Wait *wait, bool added, int status)
     if (trt_waiter_abandon(&wait->base)) {
         fiber->reason = WAKE_TIMED_OUT; /* on the thread; or an error, see below */
     }
-    else if (status < 0 && !wait->on_thread) {
+    else if (wait->on_thread) {
+        /* Decided in the moment in which time was up: until whoever did it has let go. */
+        while (!trt_load_acquire(&wait->delivered)) { /* [wait-delivered] */
+            trt_cpu_relax();
+        }
+    }
+    else if (status < 0) {
         /* Thrown into from outside while somebody has made this fiber ready, or is just
          * doing so: take it off the list, or it would be resumed twice. */
         while (!fiber_ready_remove(w, fiber)) {
@@ -349,6 +360,7 @@ wait_once(Worker *w, TaskObject *task, uint64_t deadline)
     trt_waiter_init(&wait->base, wait_wake);
     wait->fiber = fiber;
     wait->on_thread = on_thread;
+    trt_store_relaxed(&wait->delivered, false);
     suspend_task(fiber->task);
     int status = enter_wait(fiber, wait, task, deadline != TRT_FOREVER);
     if (status < 0) {
@@ -362,7 +374,7 @@ wait_once(Worker *w, TaskObject *task, uint64_t deadline)
      * that has made this fiber ready, which must be taken off the list. */
     const bool sleeps = added || !trt_waiter_abandon(&wait->base);
     if (sleeps) {
-        status = on_thread ? sleep_on_thread(w, wait, deadline)
+        status = on_thread ? sleep_on_thread(w, task, wait, deadline)
                            : sleep_on_fiber(w, fiber, deadline);
     }
     leave_wait(fiber);
@@ -402,7 +414,7 @@ run_inline(Worker *w, TaskObject *task)
     if (!trt_task_claim(&task->base)) {
         return false;
     }
-    if (trt_deque_pop_if(&w->base.deque, task)) {
+    if (trt_deque_pop_if(&w->base.deque, task_as_item(task))) {
         Py_DECREF(task); /* the deque's; otherwise its entry stays and is skipped later */
     }
     trt_count(&w->base.counters.inlined);
@@ -414,8 +426,9 @@ run_inline(Worker *w, TaskObject *task)
 static void
 run_pinned(Worker *w)
 {
-    TaskObject *task;
-    while ((task = trt_injector_pop(&w->pinned)) != NULL) {
+    void *item;
+    while ((item = trt_injector_pop(&w->pinned)) != NULL) {
+        TaskObject *const task = task_from_item(item);
         if (trt_task_claim(&task->base)) {
             task_execute(w->current, task);
         }

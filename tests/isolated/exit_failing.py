@@ -14,7 +14,7 @@ wait(*held)
 pending = [spawn(fail, i) for i in range(5, 10)]
 for i in range(10, 15):
     spawn(fail, i)
-Spawner(detached=True)(fail, 15)
+wait(Spawner(detached=True)(fail, 15))
 fetched = spawn(fail, 99)
 try:
     fetch(fetched)
@@ -22,5 +22,4 @@ except ValueError:
     pass
 defused = spawn(fail, 98)
 defused.defuse()
-wait(Spawner(detached=True)(fail, 16))
 sys.stdout.write("main ends\n")

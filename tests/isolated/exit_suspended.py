@@ -23,7 +23,8 @@ def waits(name, task):
 
 gate = Gate()
 stuck = spawn(waits, "stuck", gate.task)
-also_stuck = spawn(waits, "behind it", stuck)
 until_suspended(stuck)
+behind = spawn(waits, "behind it", stuck)
+until_suspended(behind)
 in_time = pinned(lambda: "in time")
 spawn(waits, "lucky", in_time)

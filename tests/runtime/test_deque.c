@@ -84,6 +84,29 @@ test_pop_if_takes_only_the_newest(void)
     trt_deque_destroy(&d);
 }
 
+/* Items at odd addresses are refused by some thieves. */
+static void
+test_refused_item_stays(void)
+{
+    static TRT_ALIGNED_TO_LINE char items[4];
+    void *plain = &items[0], *marked = &items[1], *got = NULL;
+    trt_deque d;
+    CHECK_EQ(trt_deque_init(&d, 4), 0);
+    CHECK(!trt_deque_offers(&d, 0) && !trt_deque_offers(&d, 1));
+    CHECK_EQ(trt_deque_steal_unless(&d, 1, &got), TRT_STEAL_EMPTY);
+    push(&d, marked);
+    push(&d, plain);
+    CHECK(trt_deque_offers(&d, 0) && !trt_deque_offers(&d, 1));
+    CHECK_EQ(trt_deque_steal_unless(&d, 1, &got), TRT_STEAL_REFUSED);
+    CHECK(got == NULL);
+    CHECK_EQ(trt_deque_size(&d), 2);
+    CHECK(steal(&d) == marked);
+    CHECK(trt_deque_offers(&d, 0) && trt_deque_offers(&d, 1));
+    CHECK_EQ(trt_deque_steal_unless(&d, 1, &got), TRT_STEAL_GOT);
+    CHECK(got == plain);
+    trt_deque_destroy(&d);
+}
+
 static void
 test_slots_are_used_again_without_growth(void)
 {
@@ -292,6 +315,7 @@ main(int argc, char **argv)
     RUN(test_smoke);
     RUN(test_empty);
     RUN(test_pop_if_takes_only_the_newest);
+    RUN(test_refused_item_stays);
     RUN(test_slots_are_used_again_without_growth);
     RUN(test_growth_keeps_items_and_order);
     RUN(test_one_to_one);

@@ -184,9 +184,11 @@ def _native_stacks(pid: int) -> str:
     if gdb is None:
         return "no gdb to show them"
     command = [gdb, "-batch", "-nx", "-p", str(pid), "-ex", "thread apply all bt"]
+    # A sanitizer that is loaded into the child is not meant for gdb.
+    env = {name: text for name, text in os.environ.items() if name != "LD_PRELOAD"}
     try:
         shown = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=30
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, env=env
         )
     except subprocess.TimeoutExpired:
         return "gdb did not answer"

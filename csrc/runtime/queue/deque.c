@@ -121,7 +121,7 @@ trt_deque_pop_slow(trt_deque *d, int64_t newest, int64_t top)
 }
 
 enum trt_steal
-trt_deque_steal(trt_deque *d, void **out)
+trt_deque_steal_unless(trt_deque *d, uintptr_t refused, void **out)
 {
     /* [deque-last] Sequentially consistent, `top` before `bottom`. If the owner's pop
      * did not see that `top` has come to `n`, then this sees that the pop took the item
@@ -134,6 +134,9 @@ trt_deque_steal(trt_deque *d, void **out)
     /* [deque-buffer] Not older than the push that `bottom` shows. */
     trt_deque_buffer *b = trt_load_acquire(&d->buffer);
     void *item = trt_load_relaxed(&b->slots[(size_t)n & b->mask]);
+    if ((uintptr_t)item & refused) {
+        return TRT_STEAL_REFUSED; /* or this slot was used again: then it is a guess */
+    }
     if (!trt_cas_seq_cst(&d->top, &n, n + 1)) { /* [deque-last] */
         return TRT_STEAL_LOST;
     }
@@ -149,4 +152,18 @@ trt_deque_size(const trt_deque *d)
     const int64_t top = trt_load_relaxed(&d->top);
     const int64_t bottom = trt_load_relaxed(&d->bottom);
     return bottom > top ? (size_t)(bottom - top) : 0;
+}
+
+bool
+trt_deque_offers(const trt_deque *d, uintptr_t refused)
+{
+    const int64_t top = trt_load_relaxed(&d->top);
+    if (trt_load_acquire(&d->bottom) <= top) { /* [deque-item] */
+        return false;
+    }
+    if (refused == 0) {
+        return true;
+    }
+    trt_deque_buffer *b = trt_load_acquire(&d->buffer); /* [deque-buffer] */
+    return !((uintptr_t)trt_load_relaxed(&b->slots[(size_t)top & b->mask]) & refused);
 }

@@ -62,6 +62,7 @@ enum trt_steal {
     TRT_STEAL_EMPTY, /* there was nothing */
     TRT_STEAL_LOST,  /* somebody else took the item first; there may be more */
     TRT_STEAL_GOT,
+    TRT_STEAL_REFUSED, /* the oldest item is not for this caller */
 };
 
 /* Make an empty deque with room for 2^log2_capacity items (1 <= log2_capacity <= 30)
@@ -123,9 +124,21 @@ trt_deque_pop_if(trt_deque *d, const void *item)
     return trt_deque_pop(d) != NULL;
 }
 
-/* Try once to take the oldest item; on TRT_STEAL_GOT it is in *out, which is untouched
- * otherwise. Any thread, the owner included. */
-enum trt_steal trt_deque_steal(trt_deque *d, void **out);
+/* Try once to take the oldest item, unless its address has one of the bits `refused`
+ * set; on TRT_STEAL_GOT it is in *out, which is untouched otherwise. Any thread, the
+ * owner included. */
+enum trt_steal trt_deque_steal_unless(trt_deque *d, uintptr_t refused, void **out);
+
+/* The same with nothing refused. */
+static inline enum trt_steal
+trt_deque_steal(trt_deque *d, void **out)
+{
+    return trt_deque_steal_unless(d, 0, out);
+}
+
+/* Whether a steal that refuses these bits might succeed now. Any thread; right in the
+ * same sense as trt_deque_size about the oldest item. */
+bool trt_deque_offers(const trt_deque *d, uintptr_t refused);
 
 /* How many items there are, or were a moment ago. Any thread. Exact for the owner while
  * nobody steals. After a full fence it is not 0 if an item that was pushed before the

@@ -25,7 +25,7 @@ typedef struct trt_timer {
 
 /* Zeroed memory is an empty heap too. */
 typedef struct trt_timers {
-    trt_timer **heap; /* heap[i]'s deadline is not after those of 2i+1 and 2i+2 */
+    trt_timer **heap; /* the one at i is due no later than those at 2i+1 and 2i+2 */
     size_t count;
     size_t capacity;
 } trt_timers;

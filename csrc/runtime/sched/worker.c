@@ -15,7 +15,7 @@ enum {
 int
 trt_worker_init(trt_worker *w, trt_pool *pool, trt_worker_kind kind)
 {
-    *w = (trt_worker){.pool = pool, .kind = kind};
+    *w = (trt_worker){.pool = pool, .kind = kind, .takes_injected = true};
     int error = trt_deque_init(&w->deque, DEQUE_LOG2);
     if (error) {
         return error;
@@ -67,14 +67,15 @@ next_random(trt_worker *w)
 
 /* Steal from one victim until it is empty or yields something. */
 static void *
-steal_from(trt_worker *victim)
+steal_from(trt_worker *victim, uintptr_t refused)
 {
     void *item = NULL;
-    while (trt_deque_size(&victim->deque) > 0) {
-        switch (trt_deque_steal(&victim->deque, &item)) {
+    while (trt_deque_offers(&victim->deque, refused)) {
+        switch (trt_deque_steal_unless(&victim->deque, refused, &item)) {
         case TRT_STEAL_GOT:
             return item;
         case TRT_STEAL_EMPTY:
+        case TRT_STEAL_REFUSED:
             return NULL;
         case TRT_STEAL_LOST:
             trt_cpu_relax();
@@ -95,7 +96,7 @@ steal(trt_worker *w)
             if (victim == w) {
                 continue;
             }
-            void *const item = steal_from(victim);
+            void *const item = steal_from(victim, w->refused);
             if (item) {
                 trt_count(&w->counters.stolen);
                 return item;
@@ -119,13 +120,13 @@ trt_worker_take(trt_worker *w)
 {
     trt_pool *const pool = w->pool;
     void *item = NULL;
-    if (++w->tick % INJECTOR_PERIOD == 0) {
+    if (++w->tick % INJECTOR_PERIOD == 0 && w->takes_injected) {
         item = trt_injector_pop(&pool->injector);
     }
     if (!item) {
         item = trt_deque_pop(&w->deque);
     }
-    if (!item) {
+    if (!item && w->takes_injected) {
         item = trt_injector_pop(&pool->injector);
     }
     if (!item) {
@@ -143,13 +144,14 @@ trt_worker_take(trt_worker *w)
 bool
 trt_worker_sees_work(trt_worker *w)
 {
-    if (!trt_inbox_is_empty(&w->inbox) || trt_injector_size(&w->pool->injector) > 0) {
+    if (!trt_inbox_is_empty(&w->inbox) ||
+        (w->takes_injected && trt_injector_size(&w->pool->injector) > 0)) {
         return true;
     }
     size_t count;
     trt_worker *const *table = trt_pool_workers(w->pool, &count);
     for (size_t i = 0; i < count; i++) {
-        if (trt_deque_size(&table[i]->deque) > 0) {
+        if (trt_deque_offers(&table[i]->deque, table[i] == w ? 0 : w->refused)) {
             return true;
         }
     }

@@ -43,6 +43,8 @@ typedef struct trt_worker {
     struct trt_pool *pool; /* constant after init */
     size_t index;          /* place in the pool's table, constant */
     trt_worker_kind kind;  /* constant while a thread uses the record */
+    uintptr_t refused;     /* bits of an item that this worker does not steal */
+    bool takes_injected;   /* whether it takes from the injector */
     bool searching;        /* whether the sleep word counts this worker as a searcher */
     uint32_t tick;         /* takes so far, for the injector's turn */
     uint64_t random;       /* xorshift state that picks the first victim; never 0 */

@@ -6,8 +6,8 @@ from typing import Any
 
 from _measure import HERE
 
-# In the sources, and where they are installed.
-FOLDERS = (HERE.parents[1] / "examples", HERE.parent / "examples")
+# Where they are installed, and in the sources.
+FOLDERS = (HERE.parent / "examples", HERE.parents[1] / "examples")
 sys.path.append(str(next(folder for folder in FOLDERS if folder.is_dir())))
 psort = importlib.import_module("psort")
 

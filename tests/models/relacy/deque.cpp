@@ -282,5 +282,6 @@ struct meeting : scene_base<meeting> {
 int
 main(int argc, char **argv)
 {
-    return model::main<growing, meeting>(argc, argv, plants, {500000, 2, false});
+    using all = model::scenes<growing, meeting>;
+    return model::main<all, all>(argc, argv, plants, {500000, 2, false});
 }

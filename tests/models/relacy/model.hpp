@@ -62,7 +62,7 @@ struct options {
 
 struct outcome {
     bool ok;
-    rl::iteration_t schedules;
+    unsigned long long schedules;
 };
 
 template<typename scene>
@@ -83,59 +83,72 @@ search(const options &o, bool exhaustive)
     return {ok, p.stop_iteration};
 }
 
-template<typename... scenes>
+// A scene is a test of relacy. These list what is searched in which way.
+template<typename... scene>
+struct scenes {
+};
+
+struct total {
+    unsigned long long schedules;
+    bool error;
+};
+
+// Searches one scene after the other until there is an error.
+template<typename... scene>
+total
+search_all(const options &o, bool exhaustive, scenes<scene...>)
+{
+    total t = {0, false};
+    auto one = [&](outcome r) {
+        t.schedules += r.schedules;
+        t.error = !r.ok;
+        return r.ok;
+    };
+    (void)(one(search<scene>(o, exhaustive)) && ...);
+    return t;
+}
+
+template<typename at_random, typename exhaustively>
 int
 check(const options &o)
 {
-    outcome random[] = {search<scenes>(o, false)...};
-    rl::iteration_t schedules = 0;
-    for (const outcome &r : random) {
-        schedules += r.schedules;
-        if (!r.ok) {
-            std::printf("error in random schedule %llu\n",
-                        (unsigned long long)r.schedules);
-            return 1;
-        }
+    const total random = search_all(o, false, at_random());
+    if (random.error) {
+        std::printf("error after %llu random schedules\n", random.schedules);
+        return 1;
     }
-    outcome all[] = {search<scenes>(o, true)...};
-    rl::iteration_t bounded = 0;
-    for (const outcome &r : all) {
-        bounded += r.schedules;
-        if (!r.ok) {
-            std::printf("error in bounded schedule %llu\n",
-                        (unsigned long long)r.schedules);
-            return 1;
-        }
+    const total all = search_all(o, true, exhaustively());
+    if (all.error) {
+        std::printf("error after %llu bounded schedules\n", all.schedules);
+        return 1;
     }
-    std::printf("%llu random schedules, all %llu with at most %u preemptions\n",
-                (unsigned long long)schedules, (unsigned long long)bounded, o.bound);
+    std::printf("%llu random schedules, and all %llu with at most %u preemptions\n",
+                random.schedules, all.schedules, o.bound);
     return 0;
 }
 
-inline bool
-report_found(const outcome &r, const char *how)
-{
-    if (!r.ok) {
-        std::printf("found in %s schedule %llu\n", how, (unsigned long long)r.schedules);
-    }
-    return !r.ok;
-}
-
-// Random schedules of all scenes first, as they find most bugs at once.
-template<typename... scenes>
+// Random schedules first, as they find most bugs at once.
+template<typename at_random, typename exhaustively>
 int
 hunt(const options &o)
 {
-    const bool found = (report_found(search<scenes>(o, false), "random") || ...) ||
-                       (report_found(search<scenes>(o, true), "bounded") || ...);
-    if (!found) {
-        std::printf("not found\n");
+    const total random = search_all(o, false, at_random());
+    if (random.error) {
+        std::printf("found after %llu random schedules\n", random.schedules);
+        return 0;
     }
-    return found ? 0 : 1;
+    const total all = search_all(o, true, exhaustively());
+    if (all.error) {
+        std::printf("found after %llu bounded schedules\n", all.schedules);
+        return 0;
+    }
+    std::printf("not found\n");
+    return 1;
 }
 
-// `plants` ends with a null name; number 0 is the first of them minus one.
-template<typename... scenes>
+// `plants` ends with a null name and is in the order of the model's enum, which begins with
+// the one that stands for none.
+template<typename at_random, typename exhaustively>
 int
 main(int argc, char **argv, const plant *plants, options o)
 {
@@ -170,7 +183,7 @@ main(int argc, char **argv, const plant *plants, options o)
             return 2;
         }
     }
-    return planted ? hunt<scenes...>(o) : check<scenes...>(o);
+    return planted ? hunt<at_random, exhaustively>(o) : check<at_random, exhaustively>(o);
 }
 
 } // namespace model

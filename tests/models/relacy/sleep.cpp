@@ -6,8 +6,9 @@
 // error too; a sticky task ends only when the public ones have started. The counts are
 // legal at each step and zero at the end.
 //
-// The scenes run with both kinds of barrier. The kernel's fence on all cores is relacy's
-// system-wide fence: what any thread did before it is seen by all from then on.
+// Both kinds of barrier are tried: which one is part of the schedule. The kernel's fence on
+// all cores is relacy's system-wide fence: what any thread did before it is seen by all from
+// then on.
 #include "model.hpp"
 
 using model::order;
@@ -180,8 +181,8 @@ wants_wake(unsigned word)
     return searching_of(word) == 0 && sleeping_of(word) > 0;
 }
 
-template<bool asymmetric>
 struct sleepers {
+    bool asymmetric; // constant
     atomic<unsigned> word;
     rl::mutex lock;
     var<unsigned> stack[MOST_WORKERS + 1];
@@ -189,6 +190,7 @@ struct sleepers {
 
     void init()
     {
+        asymmetric = rl::rand(2) == 1;
         trt_store_relaxed(&word, 0u);
         for (var<unsigned> &place : stack) {
             place($) = 0;
@@ -198,14 +200,14 @@ struct sleepers {
         }
     }
 
-    static void light()
+    void light()
     {
         if (!asymmetric && planted != NO_LIGHT) {
             trt_fence_seq_cst();
         }
     }
 
-    static void heavy()
+    void heavy()
     {
         if (planted == NO_HEAVY) {
             return;
@@ -350,12 +352,11 @@ struct queue {
 
 // Threads below `workers` are workers, the others producers. The sticky item is for worker
 // 0 and comes from the last producer.
-template<typename derived, bool asymmetric, int workers, int producers, int pushes,
-         bool sticky>
+template<typename derived, int workers, int producers, int pushes, bool sticky>
 struct pool : rl::test_suite<derived, workers + producers> {
     enum { PUBLIC = producers * pushes, ALL = PUBLIC + sticky };
 
-    sleepers<asymmetric> s;
+    sleepers s;
     queue queues[producers];
     atomic<int> inbox; // of worker 0
     var<int> letter;   // written before the push on the inbox
@@ -523,15 +524,12 @@ struct pool : rl::test_suite<derived, workers + producers> {
     }
 };
 
-struct two_items_asymmetric : pool<two_items_asymmetric, true, 2, 1, 2, false> {};
-struct two_items_fences : pool<two_items_fences, false, 2, 1, 2, false> {};
-struct two_producers_asymmetric : pool<two_producers_asymmetric, true, 2, 2, 1, false> {};
-struct two_producers_fences : pool<two_producers_fences, false, 2, 2, 1, false> {};
-struct sticky_asymmetric : pool<sticky_asymmetric, true, 2, 1, 1, true> {};
-struct sticky_fences : pool<sticky_fences, false, 2, 1, 1, true> {};
-struct one_item_fences : pool<one_item_fences, false, 2, 1, 1, false> {};
-struct one_worker_asymmetric : pool<one_worker_asymmetric, true, 1, 1, 1, false> {};
-struct one_worker_fences : pool<one_worker_fences, false, 1, 1, 1, false> {};
+struct two_items : pool<two_items, 2, 1, 2, false> {};
+struct two_producers : pool<two_producers, 2, 2, 1, false> {};
+struct one_sticky : pool<one_sticky, 2, 1, 1, true> {};
+// Small enough to search all schedules with few preemptions.
+struct one_item : pool<one_item, 2, 1, 1, false> {};
+struct one_worker : pool<one_worker, 1, 1, 1, false> {};
 
 // The parker alone: what was written before an unpark is seen after the park that took
 // the token, however many unparks that token stands for.
@@ -564,5 +562,7 @@ struct parking : rl::test_suite<parking, 3> {
 int
 main(int argc, char **argv)
 {
-    return model::main<SCENES>(argc, argv, plants, {200000, 2, false});
+    using large = model::scenes<parking, two_items, two_producers, one_sticky>;
+    using small = model::scenes<parking, one_item, one_worker>;
+    return model::main<large, small>(argc, argv, plants, {200000, 2, false});
 }

@@ -405,5 +405,6 @@ struct two_leave : scene_base<two_leave, 5> {
 int
 main(int argc, char **argv)
 {
-    return model::main<one_leaves, two_leave>(argc, argv, plants, {300000, 2, false});
+    using all = model::scenes<one_leaves, two_leave>;
+    return model::main<all, all>(argc, argv, plants, {300000, 2, false});
 }
