@@ -1,7 +1,7 @@
 /* Everything that differs between Python versions, and nothing else.
  *
- * Supported: CPython 3.11 to 3.14, with the GIL and free-threaded. The rest of the binding
- * calls these functions and has no version test of its own.
+ * Supported: CPython 3.11 to 3.14, with the GIL and free-threaded. The rest of the
+ * binding calls these functions and has no version test of its own.
  */
 #ifndef TRT_BINDING_COMPAT_H
 #define TRT_BINDING_COMPAT_H
@@ -44,9 +44,9 @@ trt_py_set_error(PyObject *exception)
 #endif
 }
 
-/* Recursion counts: the Python one everywhere, a second one for C calls on 3.12 and 3.13.
- * From 3.14 on C recursion is bounded by the stack pointer, which the headroom test of
- * wait.c looks at anyway. */
+/* Recursion counts: the Python one everywhere, a second one for C calls on 3.12
+ * and 3.13. From 3.14 on C recursion is bounded by the stack pointer, which the
+ * headroom test of wait.c looks at anyway. */
 #if PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030E0000
 #if PY_VERSION_HEX >= 0x030D0000
 #define TRT_PY_C_RECURSION_LIMIT Py_C_RECURSION_LIMIT
@@ -85,8 +85,8 @@ trt_py_recursion_reset(PyThreadState *tstate)
 #endif
 }
 
-/* A module that has been imported, by its interned name: a new reference, or NULL without an
- * error. */
+/* A module that has been imported, by its interned name: a new reference, or NULL
+ * without an error. */
 static inline PyObject *
 trt_py_loaded_module(PyObject *name)
 {
@@ -107,7 +107,7 @@ trt_py_loaded_module(PyObject *name)
 
 /* The module's declarations to the interpreter. */
 #if PY_VERSION_HEX >= 0x030C0000
-#define TRT_PY_SLOT_INTERPRETERS                                                         \
+#define TRT_PY_SLOT_INTERPRETERS                                                       \
     {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
 #else
 #define TRT_PY_SLOT_INTERPRETERS
@@ -118,8 +118,8 @@ trt_py_loaded_module(PyObject *name)
 #define TRT_PY_SLOT_GIL
 #endif
 
-/* Whether threads that wait may spin: with the GIL a spinning thread only delays the one
- * that it waits for. */
+/* Whether threads that wait may spin: with the GIL a spinning thread only delays the
+ * one that it waits for. */
 #ifdef Py_GIL_DISABLED
 #define TRT_PY_SPINS 1
 #else
@@ -127,9 +127,10 @@ trt_py_loaded_module(PyObject *name)
 #endif
 
 /* Before 3.13 a thread that attaches after finalization has begun is ended by
- * pthread_exit, which unwinds its frames, ours and greenlet's C++ ones, without the GIL.
- * From 3.13 on it hangs in place instead. TRT_PY_HANG_ON_UNWIND(guard) in a function gives
- * the earlier versions the later behaviour: the frame's cleanup runs first and stays. */
+ * pthread_exit, which unwinds its frames, ours and greenlet's C++ ones, without the
+ * GIL. From 3.13 on it hangs in place instead. TRT_PY_HANG_ON_UNWIND(guard) in a
+ * function gives the earlier versions the later behaviour: the frame's cleanup runs
+ * first and stays. */
 #if PY_VERSION_HEX < 0x030D0000 && defined(__GNUC__)
 #include <unistd.h>
 
@@ -140,7 +141,7 @@ trt_py_hang_unless_done(const bool *done)
         pause();
     }
 }
-#define TRT_PY_HANG_ON_UNWIND(guard)                                                     \
+#define TRT_PY_HANG_ON_UNWIND(guard)                                                   \
     __attribute__((cleanup(trt_py_hang_unless_done))) bool guard = false
 #define TRT_PY_UNWIND_DONE(guard) ((guard) = true)
 #else

@@ -3,8 +3,8 @@
  * fetches it must see the same as one that another thread has taken. */
 #include "core.h"
 
-/* asyncio keeps its running loop by thread. Only programs that have imported it can have
- * one, and code run by a loop always runs in a context. */
+/* asyncio keeps its running loop by thread. Only programs that have imported it can
+ * have one, and code run by a loop always runs in a context. */
 static PyObject *
 asyncio_call(const char *function, PyObject *argument)
 {
@@ -67,11 +67,10 @@ context_enter(PyThreadState *tstate, TaskObject *task, Surroundings *saved)
             context_put_loop(saved->loop);
             return -1;
         }
-    }
-    else {
-        /* The task's own copy needs no mark against being entered twice: nobody else has
-         * it. NULL is an empty context, made when a variable is first set. Raising the
-         * version drops what variables have cached for this thread. */
+    } else {
+        /* The task's own copy needs no mark against being entered twice: nobody else
+         * has it. NULL is an empty context, made when a variable is first set. Raising
+         * the version drops what variables have cached for this thread. */
         saved->context = tstate->context;
         tstate->context = task->context;
         tstate->context_ver++;
@@ -95,8 +94,7 @@ context_leave(PyThreadState *tstate, TaskObject *task, Surroundings *saved)
         if (error) {
             trt_py_set_error(error);
         }
-    }
-    else {
+    } else {
         /* Dropped with the task's other belongings: values may run code as they die. */
         task->context = tstate->context;
         tstate->context = saved->context;

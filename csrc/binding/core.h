@@ -4,13 +4,13 @@
  *
  *   TaskObject  a call to be made and what became of it; a Python object
  *   Wait        one stack's wait for one task; in that task's list of waiters
- *   Fiber       a stack that tasks run on: the thread's own (root), the hub's, or a pooled
- *               looping greenlet's (runner)
- *   Worker      a thread: its trt_worker, its fibers, those of them that are ready
+ *   Fiber       a stack that tasks run on: the thread's own (root), the hub's, or a
+ * pooled looping greenlet's (runner) Worker      a thread: its trt_worker, its fibers,
+ * those of them that are ready
  *
- * One lock, core->waits, guards who waits for what (Fiber.wait, Fiber.awaited). No Python
- * call, no wake-up and no attach happens under it. All functions here are called attached
- * and return attached unless they say otherwise.
+ * One lock, core->waits, guards who waits for what (Fiber.wait, Fiber.awaited). No
+ * Python call, no wake-up and no attach happens under it. All functions here are called
+ * attached and return attached unless they say otherwise.
  */
 #ifndef TRT_BINDING_CORE_H
 #define TRT_BINDING_CORE_H
@@ -20,8 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* greenlet's header gives each file a table of its own; all of ours use one, which module.c
- * fills in. The header's macros read the name where they are used. */
+/* greenlet's header gives each file a table of its own; all of ours use one, which
+ * module.c fills in. The header's macros read the name where they are used. */
 #include <greenlet/greenlet.h>
 extern void **trt_greenlet_api;
 #define _PyGreenlet_API trt_greenlet_api
@@ -38,64 +38,67 @@ typedef struct TaskObject TaskObject;
 typedef struct Fiber Fiber;
 typedef struct Worker Worker;
 
-/* ---- Task ------------------------------------------------------------------------- */
+/* ---- Task -------------------------------------------------------------------------
+ */
 
-/* A flag beside those of the runtime, constant after spawn: `context` came from the user and
- * is entered as such; otherwise it is a copy that nobody else has. */
+/* A flag beside those of the runtime, constant after spawn: `context` came from the
+ * user and is entered as such; otherwise it is a copy that nobody else has. */
 enum {
     TASK_IN_GIVEN_CONTEXT = TRT_TASK_FIRST_OWN_FLAG,
-    /* Spawned by a foreign thread, or by a task of which that is true. The main thread does
-     * not start such a task of its own accord: it would have to finish it, and a main that
-     * has left taskrt to join that very thread would not. */
+    /* Spawned by a foreign thread, or by a task of which that is true. The main thread
+     * does not start such a task of its own accord: it would have to finish it, and a
+     * main that has left taskrt to join that very thread would not. */
     TASK_FOREIGN = TRT_TASK_FIRST_OWN_FLAG << 1,
 };
 
-/* A task. Not tracked by the collector while a queue or a thread holds it, since it cannot
- * be garbage then; tracked once finished, if what it holds can be part of a cycle.
+/* A task. Not tracked by the collector while a queue or a thread holds it, since it
+ * cannot be garbage then; tracked once finished, if what it holds can be part of a
+ * cycle.
  *
- * fn, kwnames, context, args: written at spawn, read and cleared by whoever has claimed the
- * task. result, traceback: written by the same before the state says that it is finished
- * [task-result], constant afterwards. */
+ * fn, kwnames, context, args: written at spawn, read and cleared by whoever has claimed
+ * the task. result, traceback: written by the same before the state says that it is
+ * finished [task-result], constant afterwards. */
 struct TaskObject {
-    PyObject_VAR_HEAD       /* size: number of args, positional first */
-    trt_task base;
+    PyObject_VAR_HEAD /* size: number of args, positional first */
+        trt_task base;
     PyObject *fn;
-    PyObject *kwnames;      /* tuple of the last args' names, or NULL */
-    PyObject *context;      /* what it runs in; NULL: an empty one */
+    PyObject *kwnames; /* tuple of the last args' names, or NULL */
+    PyObject *context; /* what it runs in; NULL: an empty one */
     union {
-        PyObject *result;   /* done: the value; failed: the exception; else NULL */
-        TaskObject *outer;  /* started: the task beneath on the same stack, borrowed */
+        PyObject *result;  /* done: the value; failed: the exception; else NULL */
+        TaskObject *outer; /* started: the task beneath on the same stack, borrowed */
     };
-    PyObject *traceback;    /* failed: the traceback as it was then, or NULL */
-    PyObject *name;         /* str, or NULL: made from the id when asked for */
-    PyObject *site;         /* where it was spawned, under TASKRT_DEBUG; else NULL */
+    PyObject *traceback; /* failed: the traceback as it was then, or NULL */
+    PyObject *name;      /* str, or NULL: made from the id when asked for */
+    PyObject *site;      /* where it was spawned, under TASKRT_DEBUG; else NULL */
     PyObject *weakrefs;
-    /* What cancel() was told, the first time; set once, by any thread [task-message]. */
+    /* What cancel() was told, the first time; set once, by any thread [task-message].
+     */
     _Atomic(PyObject *) message;
-    /* Where it runs or ran. Written by its runner, read by others under core->waits as a
-     * hint: NULL until its runner has got to it. A pinned task has its worker's root here
-     * from the start. */
+    /* Where it runs or ran. Written by its runner, read by others under core->waits as
+     * a hint: NULL until its runner has got to it. A pinned task has its worker's root
+     * here from the start. */
     _Atomic(Fiber *) fiber;
-    _Atomic(uint64_t) id;   /* 0 until somebody asks; then constant */
-    uint32_t generation;    /* of the process that spawned it, see fork in lifecycle.c */
-    PyObject *scratch;      /* args[-1], which vectorcall may overwrite during the call */
+    _Atomic(uint64_t) id; /* 0 until somebody asks; then constant */
+    uint32_t generation;  /* of the process that spawned it, see fork in lifecycle.c */
+    PyObject *scratch;    /* args[-1], which vectorcall may overwrite during the call */
     PyObject *args[];
 };
 
 extern PyType_Spec task_spec;
 
-/* A task as an item of the queues: the low bit tells thieves of TASK_FOREIGN without a look
- * at the task, which they do not own. */
+/* A task as an item of the queues: the low bit tells thieves of TASK_FOREIGN without a
+ * look at the task, which they do not own. */
 enum { ITEM_FOREIGN = 1 };
 
-/* A task that calls fn(*args, **kw) where `args` holds `nargs` positional values and then
- * those named by `kwnames`. Copies the current context. NULL with MemoryError. */
+/* A task that calls fn(*args, **kw) where `args` holds `nargs` positional values and
+ * then those named by `kwnames`. Copies the current context. NULL with MemoryError. */
 TaskObject *task_new(PyObject *fn, PyObject *const *args, Py_ssize_t nargs,
                      PyObject *kwnames);
 /* The task's name, made up if it has none. New reference or NULL. */
 PyObject *task_name(TaskObject *task);
-/* The outcome of a finished task as a function result: a new reference, or NULL with the
- * task's own exception or CancelledError set. Counts as observing a failure. */
+/* The outcome of a finished task as a function result: a new reference, or NULL with
+ * the task's own exception or CancelledError set. Counts as observing a failure. */
 PyObject *task_outcome(TaskObject *task);
 /* Cancel: see Task.cancel. `message` may be NULL. Whether it was still unfinished. */
 bool task_cancel(TaskObject *task, PyObject *message);
@@ -128,28 +131,31 @@ task_from_item(void *item)
     return (TaskObject *)((uintptr_t)item & ~(uintptr_t)ITEM_FOREIGN);
 }
 
-/* ---- running (run.c) -------------------------------------------------------------- */
+/* ---- running (run.c) --------------------------------------------------------------
+ */
 
 /* Run a task that the caller has claimed, on the current stack, to its end. */
 void task_execute(Fiber *fiber, TaskObject *task);
-/* End a task that the caller has claimed. `final` says how; steals `result`, NULL if it was
- * cancelled. Wakes whoever waits. */
+/* End a task that the caller has claimed. `final` says how; steals `result`, NULL if it
+ * was cancelled. Wakes whoever waits. */
 void task_conclude(TaskObject *task, enum trt_task_state final, PyObject *result);
 /* Cancel a pending task, unless somebody has claimed it. */
 bool task_cancel_pending(TaskObject *task);
 
-/* ---- context (context.c) ---------------------------------------------------------- */
+/* ---- context (context.c) ----------------------------------------------------------
+ */
 
 /* What a task's frame replaces in the thread state, to be put back when it ends. */
 typedef struct Surroundings {
-    PyObject *context;             /* the one before, owned, unless `entered` */
-    _PyErr_StackItem handled;      /* an empty stack of exceptions being handled */
+    PyObject *context;        /* the one before, owned, unless `entered` */
+    _PyErr_StackItem handled; /* an empty stack of exceptions being handled */
     _PyErr_StackItem *outer_handled;
-    PyObject *loop;                /* asyncio's running loop before, or NULL; owned */
+    PyObject *loop; /* asyncio's running loop before, or NULL; owned */
     bool entered;
 } Surroundings;
 
-/* Enter the surroundings of `task`. Returns 0, or −1 with an error set and nothing done. */
+/* Enter the surroundings of `task`. Returns 0, or −1 with an error set and nothing
+ * done. */
 int context_enter(PyThreadState *tstate, TaskObject *task, Surroundings *saved);
 /* Leave them again; keeps the error that may be set. */
 void context_leave(PyThreadState *tstate, TaskObject *task, Surroundings *saved);
@@ -159,7 +165,8 @@ PyObject *context_take_loop(PyThreadState *tstate);
 /* Put it back; steals the reference, which may be NULL. */
 void context_put_loop(PyObject *loop);
 
-/* ---- waiting (wait.c) ------------------------------------------------------------- */
+/* ---- waiting (wait.c) -------------------------------------------------------------
+ */
 
 /* Why a wait ended without its task: written by whoever wins the decision. */
 typedef enum wake_reason {
@@ -168,8 +175,9 @@ typedef enum wake_reason {
     WAKE_SIGNAL,
 } wake_reason;
 
-/* One wait of one stack for one task. On the heap, since the stack may be moved away. The
- * decision of `base` is taken once, and whoever takes it makes the stack runnable. */
+/* One wait of one stack for one task. On the heap, since the stack may be moved away.
+ * The decision of `base` is taken once, and whoever takes it makes the stack runnable.
+ */
 typedef struct Wait {
     trt_waiter base;
     Fiber *fiber;
@@ -181,14 +189,17 @@ typedef struct Wait {
 /* Wait until the task has finished, running it here if that is possible. 1: finished;
  * 0: deadline passed; −1: error set. A suspension point and a checkpoint. */
 int wait_for(Worker *w, TaskObject *task, uint64_t deadline_ns);
-/* Decide the fiber's present wait, if it has one that is undecided, for `reason`, and make
- * the fiber runnable. Any thread, attached or not. */
+/* Decide the fiber's present wait, if it has one that is undecided, for `reason`, and
+ * make the fiber runnable. Any thread, attached or not. */
 bool wait_interrupt(Fiber *fiber, wake_reason reason);
 /* Raise Cancelled if the task that runs on `fiber` has been asked to end: 0 or −1. */
 int wait_checkpoint(Fiber *fiber);
+/* The steps of a task, or of none, around a wait; see trt_task. */
+void wait_suspend_task(TaskObject *task);
+void wait_resume_task(TaskObject *task);
 /* Whether the task should end: somebody has asked for it, or the process exits. */
 bool wait_cancel_requested(TaskObject *task);
-/* A deadline from a Python timeout: None, or seconds. 0, or −1 with an error set. */
+/* fetch.c: a deadline from a Python timeout: None, or seconds. 0, or −1 with an error set. */
 int wait_deadline(PyObject *timeout, uint64_t *deadline_ns);
 
 PyObject *core_fetch(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
@@ -196,7 +207,8 @@ PyObject *core_wait(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *core_yield_now(PyObject *, PyObject *);
 PyObject *fetch_task(TaskObject *task, uint64_t deadline_ns);
 
-/* ---- fibers (fiber.c, hub.c) ------------------------------------------------------ */
+/* ---- fibers (fiber.c, hub.c) ------------------------------------------------------
+ */
 
 /* A stack. Fields belong to its worker's thread unless they say otherwise. */
 struct Fiber {
@@ -209,8 +221,8 @@ struct Fiber {
     Fiber *next_idle;       /* runners that wait for a task */
     wake_reason reason;     /* of the last wait that was cut short */
     /* Guarded by core->waits: */
-    Wait *wait;             /* present wait, for cancellation */
-    TaskObject *awaited;    /* what it waits for without a deadline, borrowed */
+    Wait *wait;          /* present wait, for cancellation */
+    TaskObject *awaited; /* what it waits for without a deadline, borrowed */
 };
 
 static inline Fiber *
@@ -225,11 +237,11 @@ fiber_from_timer(trt_timer *timer)
     return (Fiber *)((char *)timer - offsetof(Fiber, timer));
 }
 
-/* Whether the current stack can be switched away from: it is one of ours, and no collection
- * or hub frame is beneath. */
+/* Whether the current stack can be switched away from: it is one of ours, and no
+ * collection or hub frame is beneath. */
 bool fiber_can_switch(Worker *w);
-/* Let others run until this fiber has been made ready. 0, or −1 with an error set when the
- * greenlet was thrown into from outside. */
+/* Let others run until this fiber has been made ready. 0, or −1 with an error set when
+ * the greenlet was thrown into from outside. */
 int fiber_park(Worker *w);
 /* Switch from the current fiber to `to`. 0 or −1 as above. */
 int fiber_switch(Worker *w, Fiber *to);
@@ -263,43 +275,45 @@ int hub_ensure(Worker *w);
 PyObject *hub_main(PyObject *, PyObject *);
 /* Whether a runner that has ended a task must leave what comes next to the hub. */
 bool hub_is_needed(Worker *w);
-/* Give others a turn at the interpreter now and then, on behalf of tasks that never reach
- * the evaluation loop. */
+/* Give others a turn at the interpreter now and then, on behalf of tasks that never
+ * reach the evaluation loop. */
 void hub_breathe(Worker *w);
 
-/* ---- workers (lifecycle.c) -------------------------------------------------------- */
+/* ---- workers (lifecycle.c) --------------------------------------------------------
+ */
 
 struct Worker {
     trt_worker base;
-    Fiber root;                /* the thread's own stack */
-    Fiber hub;                 /* the pool thread's own stack, or main's hub greenlet */
-    Fiber *current;            /* whose stack is in use */
+    Fiber root;     /* the thread's own stack */
+    Fiber hub;      /* the pool thread's own stack, or main's hub greenlet */
+    Fiber *current; /* whose stack is in use */
     trt_inbox_node *ready_head, *ready_tail;
-    Fiber *runners;            /* all of them */
-    Fiber *idle;               /* those without a task, most recent first */
-    Fiber *unused;             /* records of runners that have ended; never freed, since
-                                * others may look at one through a task's `fiber` */
+    Fiber *runners; /* all of them */
+    Fiber *idle;    /* those without a task, most recent first */
+    Fiber *unused;  /* records of runners that have ended; never freed, since
+                     * others may look at one through a task's `fiber` */
     size_t runner_count, idle_count;
-    TaskObject *handoff;       /* claimed task for the runner that is switched to; owned */
-    Fiber *starting;           /* runner that is started now */
-    trt_injector pinned;       /* pinned tasks that have not started; owner only */
-    char *stack_floor;         /* below this address, tasks do not run inline */
-    PyThreadState *tstate;     /* main and pool threads */
+    TaskObject *handoff;   /* claimed task for the runner that is switched to; owned */
+    Fiber *starting;       /* runner that is started now */
+    trt_injector pinned;   /* pinned tasks that have not started; owner only */
+    char *stack_floor;     /* below this address, tasks do not run inline */
+    PyThreadState *tstate; /* main and pool threads */
     _Atomic(unsigned long) thread_ident; /* pool threads: Python's name of the thread */
-    int32_t id;                /* 0 main, 1… pool threads, −1 foreign */
+    int32_t id;                          /* 0 main, 1… pool threads, −1 foreign */
     uint32_t generation;
-    uint32_t breaths, yields;  /* counters for what happens now and then */
-    bool prefers_unstarted;    /* a fiber has yielded: start something before it resumes */
-    bool guarded;              /* main: the interrupt handler is ours, see signals.c */
+    uint32_t breaths, yields; /* counters for what happens now and then */
+    bool prefers_unstarted; /* a fiber has yielded: start something before it resumes */
+    bool guarded;           /* main: the interrupt handler is ours, see signals.c */
     PyObject *guarded_handler; /* the one before, owned; NULL if none was replaced */
-    bool interrupted;          /* SIGINT has come while root waited: root calls the handler */
-    PyObject *interrupt_error; /* to be raised by root, owned */
+    int outer_wakeup_fd;       /* main, asleep: Python's wake-up descriptor before */
+    bool interrupted; /* SIGINT has come while root waited: root calls the handler */
+    PyObject *interrupt_error;   /* to be raised by root, owned */
     PyObject *interrupt_handler; /* to be called by root for SIGINT, owned */
-    bool wants_quiet;          /* main's root waits until nothing can run any more */
-    bool in_collection;        /* a garbage collection runs on this thread */
-    bool cancel_seen;          /* has cancelled its fibers for core->cancel_all */
+    bool wants_quiet;            /* main's root waits until nothing can run any more */
+    bool in_collection;          /* a garbage collection runs on this thread */
+    bool cancel_seen;            /* has cancelled its fibers for core->cancel_all */
     trt_thread thread;
-    _Atomic(uint32_t) alive;   /* pool threads: the OS thread has not ended */
+    _Atomic(uint32_t) alive; /* pool threads: the OS thread has not ended */
     Worker *next_free;
 };
 
@@ -307,46 +321,50 @@ typedef struct Core {
     PyTypeObject *task_type;
     PyTypeObject *spawner_type;
     PyObject *cancelled_error, *cancelled, *deadlock_error, *lost_error;
-    PyObject *inherit;         /* Spawner's default for context */
+    PyObject *inherit; /* Spawner's default for context */
     PyObject *str_timeout, *str_asyncio;
     PyObject *runner_function, *hub_function, *interrupt_function;
-    PyObject *signal_function, *getsignal_function, *sigint; /* NULL until needed */
+    PyObject *signal_function, *getsignal_function, *wakeup_function; /* NULL until */
+    PyObject *sigint;                                                 /* needed */
 
     trt_pool *pool;
-    trt_mutex waits;           /* who waits for what; a leaf */
-    trt_mutex life;            /* start, stop, resize, adopt; pool->lock inside */
-    _Atomic(uint32_t) generation;   /* of this process; a fork makes it larger */
+    trt_mutex waits;              /* who waits for what; a leaf */
+    trt_mutex life;               /* start, stop, resize, adopt; pool->lock inside */
+    _Atomic(uint32_t) generation; /* of this process; a fork makes it larger */
     _Atomic(uint64_t) last_id;
-    _Atomic(uint32_t) threads;      /* N as configured; 0 while not started */
-    _Atomic(uint32_t) blocked;      /* threads that sleep until a pending task is run */
-    _Atomic(uint64_t) never_ran;    /* tasks cancelled before they started */
+    _Atomic(uint32_t) threads;   /* N as configured; 0 while not started */
+    _Atomic(uint32_t) blocked;   /* threads that sleep until a pending task is run */
+    _Atomic(uint64_t) never_ran; /* tasks cancelled before they started */
     _Atomic(uint64_t) detached_live; /* detached tasks that have not ended */
-    uint32_t chosen_threads;        /* by set_num_threads; 0: as the environment says */
-    _Atomic(uint32_t) timed_waits;  /* fibers that a timer will wake */
-    _Atomic(uint32_t) wakeups;      /* how often a worker has left its sleep */
-    _Atomic(bool) closing;          /* no new spawn from outside of tasks */
-    _Atomic(bool) draining;         /* main waits until nothing can run */
-    _Atomic(bool) cancel_all;       /* whatever waits or has not started is cancelled */
-    _Atomic(bool) stopping;         /* pool threads end when they have no task left */
-    bool inline_tasks, debug;       /* settings, written at start */
+    uint32_t chosen_threads;       /* by set_num_threads; 0: as the environment says */
+    _Atomic(uint32_t) timed_waits; /* fibers that a timer will wake */
+    _Atomic(uint32_t) wakeups;     /* how often a worker has left its sleep */
+    _Atomic(bool) closing;         /* no new spawn from outside of tasks */
+    _Atomic(bool) draining;        /* main waits until nothing can run */
+    _Atomic(bool) cancel_all;      /* whatever waits or has not started is cancelled */
+    _Atomic(bool) stopping;        /* pool threads end when they have no task left */
+    bool inline_tasks, debug;      /* settings, written at start */
+    unsigned long
+        main_ident; /* the thread that signals go to; 0 before the first start */
     Worker *main;
     Worker *pool_workers[TRT_POOL_MAX_THREADS + 1]; /* by id; 0 unused */
-    uint32_t pool_count;            /* highest id that has a record */
-    Worker *free_foreign;           /* records of foreign threads that have ended */
-    bool hooked;                    /* exit, fork and collection hooks are in place */
-    bool exited;                    /* the exit drain is over */
+    uint32_t pool_count;                            /* highest id that has a record */
+    Worker *free_foreign; /* records of foreign threads that have ended */
+    bool hooked;          /* exit, fork and collection hooks are in place */
+    bool exited;          /* the exit drain is over */
 } Core;
 
-/* The one instance. The runtime exists once per process, so the module's state does; the
- * thread-exit and fork handlers, which get no module, reach it here. Set when the module is
- * first executed. */
+/* The one instance. The runtime exists once per process, so the module's state does;
+ * the thread-exit and fork handlers, which get no module, reach it here. Set when the
+ * module is first executed. */
 extern Core *core;
 
-/* This thread's worker, if it has one. Not cached across a switch by the compiler, since
- * the switch is a call it cannot see through; a stack never changes its thread. */
+/* This thread's worker, if it has one. Not cached across a switch by the compiler,
+ * since the switch is a call it cannot see through; a stack never changes its thread.
+ */
 extern _Thread_local Worker *worker_current __attribute__((tls_model("initial-exec")));
-/* The same for a thread that has none yet, starting the runtime if need be. NULL with an
- * error set. */
+/* The same for a thread that has none yet, starting the runtime if need be. NULL with
+ * an error set. */
 Worker *worker_adopt(void);
 
 static inline Worker *
@@ -356,22 +374,28 @@ worker_self(void)
     return w ? w : worker_adopt();
 }
 
-/* Say that a thread is going to sleep until another runs a task that has not started, and
- * that it is back. With one worker this starts a spare one, which ends when nobody sleeps
- * like that any more: no other thread might be there to run the task. 0, or −1 with an error
- * set and nothing said. */
+/* Say that a thread is going to sleep until another runs a task that has not started,
+ * and that it is back. With one worker this starts a spare one, which ends when nobody
+ * sleeps like that any more: no other thread might be there to run the task. 0, or −1
+ * with an error set and nothing said. */
 int lifecycle_enter_blocked(void);
 void lifecycle_leave_blocked(void);
-/* Whether a new task is accepted from the present code; `w` is this thread's, or NULL. */
+/* Whether a new task is accepted from the present code; `w` is this thread's, or NULL.
+ */
 bool lifecycle_accepts(Worker *w);
 /* Whether the worker's thread should end once it has no task left. */
 bool lifecycle_must_retire(Worker *w);
 /* Whether it starts no task any more, and only ends those it has started. */
 bool lifecycle_takes_nothing(Worker *w);
-/* Called by a worker that has announced its sleep and found nothing: false to not park. */
-bool lifecycle_asleep(trt_worker *base);
-/* The process has been forked by a task whose function has just returned `result`, or raised
- * if that is NULL: the stack below is the parent's. Ends the process. */
+/* Called by a worker that has announced its sleep and found nothing: false to not park.
+ */
+bool exit_asleep(trt_worker *base);
+/* How many tasks have not ended; exact once it is 0. Any thread. */
+uint64_t exit_live_tasks(void);
+/* Have all pool threads look again at what they are to do. */
+void lifecycle_unpark_all(void);
+/* The process has been forked by a task whose function has just returned `result`, or
+ * raised if that is NULL: the stack below is the parent's. Ends the process. */
 void lifecycle_end_child(PyObject *result);
 
 PyObject *core_num_threads(PyObject *, PyObject *);
@@ -382,7 +406,8 @@ PyObject *core_state(PyObject *, PyObject *);
 PyObject *core_at_exit(PyObject *, PyObject *);
 PyObject *core_on_collection(PyObject *, PyObject *const *, Py_ssize_t);
 
-/* ---- the rest --------------------------------------------------------------------- */
+/* ---- the rest ---------------------------------------------------------------------
+ */
 
 extern PyType_Spec spawner_spec; /* spawn.c */
 PyObject *core_spawn(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
@@ -391,10 +416,15 @@ PyObject *core_spawn(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 void signals_guard(Worker *w);
 /* 0, or −1 with the error that the handler has raised at this moment. */
 int signals_unguard(Worker *w);
-/* Run what signals have arrived, in whatever frame this is; an error goes to root. Main. */
+/* Run what signals have arrived, in whatever frame this is; an error goes to root.
+ * Main. */
 void signals_check(Worker *w);
 /* On root, after its wait was cut short by a signal: run what is due. 0 or −1. */
 int signals_run_pending(Worker *w);
+/* Around a sleep of main: between the two, a signal ends the sleep. A look for signals
+ * that have come before has to follow the first. 0 or −1. */
+int signals_enter_sleep(Worker *w);
+void signals_leave_sleep(Worker *w);
 PyObject *core_on_interrupt(PyObject *, PyObject *const *, Py_ssize_t);
 
 int capi_add(PyObject *module); /* capi.c */

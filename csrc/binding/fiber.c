@@ -1,17 +1,19 @@
-/* Stacks: switching between them, the list of ready ones, the runners that tasks run on. */
+/* Stacks: switching between them, the list of ready ones, the runners that tasks run
+ * on. */
 #include "core.h"
 
 #include <stdlib.h>
 
 enum {
-    /* Runners kept for the next tasks. Each holds 4 to 8 KiB; making one costs as much as
-     * twenty switches. */
+    /* Runners kept for the next tasks. Each holds 4 to 8 KiB; making one costs as much
+     * as twenty switches. */
     IDLE_MAX = 64,
     /* How often a yield lets unstarted work go before ready fibers. A prime. */
     UNSTARTED_PERIOD = 61,
 };
 
-/* ---- ready fibers ----------------------------------------------------------------- */
+/* ---- ready fibers -----------------------------------------------------------------
+ */
 
 void
 fiber_ready_push(Worker *w, Fiber *fiber)
@@ -19,8 +21,7 @@ fiber_ready_push(Worker *w, Fiber *fiber)
     fiber->ready.next = NULL;
     if (w->ready_tail) {
         w->ready_tail->next = &fiber->ready;
-    }
-    else {
+    } else {
         w->ready_head = &fiber->ready;
     }
     w->ready_tail = &fiber->ready;
@@ -59,14 +60,14 @@ fiber_ready_remove(Worker *w, Fiber *fiber)
 {
     take_inbox(w);
     trt_inbox_node *previous = NULL;
-    for (trt_inbox_node *node = w->ready_head; node; previous = node, node = node->next) {
+    for (trt_inbox_node *node = w->ready_head; node;
+         previous = node, node = node->next) {
         if (node != &fiber->ready) {
             continue;
         }
         if (previous) {
             previous->next = node->next;
-        }
-        else {
+        } else {
             w->ready_head = node->next;
         }
         if (w->ready_tail == node) {
@@ -93,22 +94,36 @@ fiber_interrupt(Fiber *fiber, wake_reason reason)
     }
 }
 
-/* ---- switching -------------------------------------------------------------------- */
+/* ---- switching --------------------------------------------------------------------
+ */
 
 bool
 fiber_can_switch(Worker *w)
 {
-    if (w->base.kind == TRT_WORKER_FOREIGN || w->current == &w->hub || w->in_collection) {
+    if (w->base.kind == TRT_WORKER_FOREIGN || w->current == &w->hub ||
+        w->in_collection) {
         return false;
     }
     if (w->current == &w->root) {
-        return true; /* whatever greenlet user code runs in: it is kept while it waits */
+        return true; /* whatever greenlet user code runs in: it is kept while it waits
+                      */
     }
     /* Code that switches greenlets of its own inside a task waits with the thread. */
     PyGreenlet *const greenlet = PyGreenlet_GetCurrent();
     const bool ours = greenlet == w->current->greenlet;
     Py_XDECREF(greenlet);
     return ours;
+}
+
+/* gc.callbacks: code that a collection runs must not be left for another stack. */
+PyObject *
+core_on_collection(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs)
+{
+    Worker *const w = worker_current;
+    if (w && nargs > 0 && PyUnicode_Check(args[0])) {
+        w->in_collection = PyUnicode_CompareWithASCIIString(args[0], "start") == 0;
+    }
+    Py_RETURN_NONE;
 }
 
 int
@@ -152,7 +167,8 @@ bool
 fiber_has_others(Worker *w)
 {
     return fiber_any_ready(w) || trt_injector_size(&w->pinned) > 0 ||
-           trt_deque_size(&w->base.deque) > 0 || trt_injector_size(&core->pool->injector) > 0;
+           trt_deque_size(&w->base.deque) > 0 ||
+           trt_injector_size(&core->pool->injector) > 0;
 }
 
 int
@@ -178,7 +194,8 @@ fiber_yield(Worker *w)
     return status;
 }
 
-/* ---- runners ---------------------------------------------------------------------- */
+/* ---- runners ----------------------------------------------------------------------
+ */
 
 static Fiber *
 runner_create(Worker *w)
@@ -186,8 +203,7 @@ runner_create(Worker *w)
     Fiber *fiber = w->unused;
     if (fiber) {
         w->unused = fiber->next_idle;
-    }
-    else {
+    } else {
         fiber = calloc(1, sizeof *fiber);
         if (!fiber) {
             PyErr_NoMemory();
@@ -217,8 +233,7 @@ runner_retire(Worker *w, Fiber *fiber)
 {
     if (fiber->previous) {
         fiber->previous->next = fiber->next;
-    }
-    else {
+    } else {
         w->runners = fiber->next;
     }
     if (fiber->next) {
@@ -247,7 +262,8 @@ fiber_cancel_all(Worker *w)
     }
 }
 
-/* Let go of the runner's stack until there is another task. False: the runner is to end. */
+/* Let go of the runner's stack until there is another task. False: the runner is to
+ * end. */
 static bool
 runner_rest(Worker *w, Fiber *fiber)
 {
@@ -273,8 +289,9 @@ runner_rest(Worker *w, Fiber *fiber)
     return w->handoff != NULL;
 }
 
-/* The body of a runner: task after task on one greenlet, since a new one costs microseconds
- * and a chunk of Python stack. Goes on by itself as long as nothing else is due. */
+/* The body of a runner: task after task on one greenlet, since a new one costs
+ * microseconds and a chunk of Python stack. Goes on by itself as long as nothing else
+ * is due. */
 PyObject *
 fiber_runner(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
@@ -304,8 +321,7 @@ fiber_start_task(Worker *w, TaskObject *task)
     if (fiber) {
         w->idle = fiber->next_idle;
         w->idle_count--;
-    }
-    else {
+    } else {
         fiber = runner_create(w);
         if (!fiber) {
             PyObject *const error = trt_py_take_error();

@@ -1,11 +1,12 @@
-/* The hub: what a worker does when none of its stacks has anything to run. It fires timers,
- * resumes ready fibers, takes tasks, and sleeps. It runs no Python code of its own. */
+/* The hub: what a worker does when none of its stacks has anything to run. It fires
+ * timers, resumes ready fibers, takes tasks, and sleeps. It runs no Python code of its
+ * own. */
 #include "core.h"
 
 enum {
-    BREATH = 64,            /* tasks between two pauses for others */
-    SPIN_NS = 20 * 1000,    /* free-threaded: look for work this long before sleeping */
-    SPIN_RELAX = 32,        /* pauses between two looks, so as not to disturb the owners */
+    BREATH = 64,         /* tasks between two pauses for others */
+    SPIN_NS = 20 * 1000, /* free-threaded: look for work this long before sleeping */
+    SPIN_RELAX = 32,     /* pauses between two looks, so as not to disturb the owners */
 };
 
 void
@@ -15,8 +16,7 @@ hub_breathe(Worker *w)
         signals_check(w);
     }
     if (++w->breaths % BREATH == 0) {
-        Py_BEGIN_ALLOW_THREADS
-        Py_END_ALLOW_THREADS
+        Py_BEGIN_ALLOW_THREADS Py_END_ALLOW_THREADS
     }
 }
 
@@ -43,10 +43,11 @@ conclude_lost(TaskObject *task)
 {
     PyObject *const name = task_name(task);
     if (name) {
-        PyErr_Format(core->lost_error,
-                     "%U was pinned to a thread that has ended without running it: wait "
-                     "for pinned tasks before the thread ends",
-                     name);
+        PyErr_Format(
+            core->lost_error,
+            "%U was pinned to a thread that has ended without running it: wait "
+            "for pinned tasks before the thread ends",
+            name);
         Py_DECREF(name);
     }
     PyObject *const error = trt_py_take_error();
@@ -60,7 +61,8 @@ hub_next_task(Worker *w)
     if (w->base.kind == TRT_WORKER_MAIN) {
         const bool all = trt_load_relaxed(&core->draining);
         w->base.refused = all ? 0 : ITEM_FOREIGN;
-        /* What threads that have ended left behind; with other workers, theirs to run. */
+        /* What threads that have ended left behind; with other workers, theirs to run.
+         */
         w->base.takes_injected = all || trt_load_relaxed(&core->threads) == 1;
     }
     for (;;) {
@@ -74,8 +76,7 @@ hub_next_task(Worker *w)
         TaskObject *const task = task_from_item(item);
         if (comes_too_late(task)) {
             task_cancel_pending(task);
-        }
-        else if (trt_task_claim(&task->base)) {
+        } else if (trt_task_claim(&task->base)) {
             if (!task_flag(task, TRT_TASK_PINNED) ||
                 trt_load_relaxed(&task->fiber) == &w->root) {
                 return task;
@@ -99,8 +100,9 @@ fire_timers(Worker *w)
     }
 }
 
-/* Look for work a little longer, detached. Free-threaded builds only: what a thread that
- * holds the GIL produces cannot be run before that thread sleeps or is asked to pause. */
+/* Look for work a little longer, detached. Free-threaded builds only: what a thread
+ * that holds the GIL produces cannot be run before that thread sleeps or is asked to
+ * pause. */
 static bool
 spin(Worker *w)
 {
@@ -124,12 +126,13 @@ sleep_until_due(Worker *w)
 {
     const uint64_t deadline = trt_timers_next_deadline(&w->base.timers);
     const bool is_main = w->base.kind == TRT_WORKER_MAIN;
-    trt_signals unmask;
     if (is_main) {
-        trt_signals_block(&unmask); /* or one between check and sleep would be missed */
+        if (signals_enter_sleep(w) < 0) {
+            PyErr_WriteUnraisable(NULL);
+        }
         signals_check(w);
         if (fiber_any_ready(w)) {
-            trt_signals_restore(&unmask);
+            signals_leave_sleep(w);
             return;
         }
     }
@@ -140,16 +143,15 @@ sleep_until_due(Worker *w)
         if (trt_inbox_is_empty(&w->base.inbox)) {
             trt_parker_park(&w->base.parker, deadline);
         }
-    }
-    else if (!spin(w)) {
-        trt_worker_sleep(&w->base, deadline, is_main ? &unmask : NULL, lifecycle_asleep);
-        /* [wakeups] before anything is taken: see lifecycle_asleep. */
+    } else if (!spin(w)) {
+        trt_worker_sleep(&w->base, deadline, is_main, exit_asleep);
+        /* [wakeups] before anything is taken: see exit_asleep. */
         trt_fetch_add_seq_cst(&core->wakeups, 1);
     }
-    if (is_main) {
-        trt_signals_restore(&unmask);
-    }
     PyEval_RestoreThread(tstate);
+    if (is_main) {
+        signals_leave_sleep(w);
+    }
 }
 
 void

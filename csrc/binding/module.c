@@ -40,61 +40,80 @@ core_thread_id(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     return w ? PyLong_FromLong(w->id) : NULL;
 }
 
-PyDoc_STRVAR(spawn_doc,
-"spawn(fn, /, *args, **kwargs)\n--\n\n"
-"Call fn(*args, **kwargs) in a new task, in parallel; return the Task at once.\n\n"
-"Legal anywhere: in a task, on the main thread, on any other thread. Arguments are\n"
-"evaluated now, and the task sees a copy of the present context variables. It never runs\n"
-"inside this call. Raises TypeError if fn is not callable, ValueError if an environment\n"
-"variable of taskrt is wrong (at first use), RuntimeError while taskrt shuts down. Not a\n"
-"suspension point.\n\n"
-">>> from taskrt import spawn, fetch\n"
-">>> task = spawn(pow, 2, 10)\n"
-">>> fetch(task)\n"
-"1024");
+PyDoc_STRVAR(
+    spawn_doc,
+    "spawn(fn, /, *args, **kwargs)\n--\n\n"
+    "Call fn(*args, **kwargs) in a new task, in parallel; return the Task at once.\n\n"
+    "Legal anywhere: in a task, on the main thread, on any other thread. Arguments "
+    "are\n"
+    "evaluated now, and the task sees a copy of the present context variables. It "
+    "never runs\n"
+    "inside this call. Raises TypeError if fn is not callable, ValueError if an "
+    "environment\n"
+    "variable of taskrt is wrong (at first use), RuntimeError while taskrt shuts down. "
+    "Not a\n"
+    "suspension point.\n\n"
+    ">>> from taskrt import spawn, fetch\n"
+    ">>> task = spawn(pow, 2, 10)\n"
+    ">>> fetch(task)\n"
+    "1024");
 PyDoc_STRVAR(fetch_doc,
-"fetch(task, timeout=None)\n--\n\n"
-"Wait for a task and return its value.\n\n"
-"A task that nobody has started is run here, as a call, unless there is a timeout;\n"
-"otherwise the caller's thread runs other tasks meanwhile. timeout is in seconds, None for\n"
-"no limit, 0 to only look. Raises the task's own exception if it failed, CancelledError if\n"
-"it was cancelled, TimeoutError if time is up (the task goes on), DeadlockError if the\n"
-"wait could never end, TaskLostError for a task of the parent in a forked child. A\n"
-"suspension point and a checkpoint. Any thread, any number of times.");
-PyDoc_STRVAR(wait_doc,
-"wait(*tasks, timeout=None)\n--\n\n"
-"Wait until all tasks have ended; return False if timeout seconds pass first.\n\n"
-"Never raises a task's own error and does not count as observing it. Raises\n"
-"DeadlockError and TaskLostError as fetch does. A suspension point and a checkpoint.");
-PyDoc_STRVAR(current_task_doc,
-"current_task()\n--\n\n"
-"Return the task that this code runs in, or None. Not a suspension point.");
+             "fetch(task, timeout=None)\n--\n\n"
+             "Wait for a task and return its value.\n\n"
+             "A task that nobody has started is run here, as a call, unless there is a "
+             "timeout;\n"
+             "otherwise the caller's thread runs other tasks meanwhile. timeout is in "
+             "seconds, None for\n"
+             "no limit, 0 to only look. Raises the task's own exception if it failed, "
+             "CancelledError if\n"
+             "it was cancelled, TimeoutError if time is up (the task goes on), "
+             "DeadlockError if the\n"
+             "wait could never end, TaskLostError for a task of the parent in a forked "
+             "child. A\n"
+             "suspension point and a checkpoint. Any thread, any number of times.");
+PyDoc_STRVAR(
+    wait_doc,
+    "wait(*tasks, timeout=None)\n--\n\n"
+    "Wait until all tasks have ended; return False if timeout seconds pass first.\n\n"
+    "Never raises a task's own error and does not count as observing it. Raises\n"
+    "DeadlockError and TaskLostError as fetch does. A suspension point and a "
+    "checkpoint.");
+PyDoc_STRVAR(
+    current_task_doc,
+    "current_task()\n--\n\n"
+    "Return the task that this code runs in, or None. Not a suspension point.");
 PyDoc_STRVAR(yield_now_doc,
-"yield_now()\n--\n\n"
-"Let other tasks of this thread run; return whether any did.\n\n"
-"Returns at once if there is nothing else to run here. On a thread that is not taskrt's\n"
-"it yields the processor. A suspension point and a checkpoint.");
-PyDoc_STRVAR(checkpoint_doc,
-"checkpoint()\n--\n\n"
-"Raise Cancelled if the current task has been asked to end. Not a suspension point.");
-PyDoc_STRVAR(cancel_requested_doc,
-"cancel_requested()\n--\n\n"
-"Return whether the current task has been asked to end. Not a suspension point.");
-PyDoc_STRVAR(thread_id_doc,
-"thread_id()\n--\n\n"
-"Return the number of this thread: 0 for main, 1 to num_threads() - 1 for the pool's, -1\n"
-"for any other.\n\n"
-"Constant within a task, since a started task stays on its thread. Not an index for\n"
-"scratch arrays: another task can run on this thread at every suspension point.");
-PyDoc_STRVAR(num_threads_doc,
-"num_threads()\n--\n\n"
-"Return how many threads run tasks, main included.");
-PyDoc_STRVAR(set_num_threads_doc,
-"set_num_threads(n, /)\n--\n\n"
-"Run tasks on n threads (1 to 1024) from now on.\n\n"
-"More threads start at once. Threads that are too many end when the tasks that they have\n"
-"started have ended; main always stays. For applications: libraries leave this alone.\n"
-"Raises ValueError or TypeError for another n, OSError if a thread cannot be started.");
+             "yield_now()\n--\n\n"
+             "Let other tasks of this thread run; return whether any did.\n\n"
+             "Returns at once if there is nothing else to run here. On a thread that "
+             "is not taskrt's\n"
+             "it yields the processor. A suspension point and a checkpoint.");
+PyDoc_STRVAR(checkpoint_doc, "checkpoint()\n--\n\n"
+                             "Raise Cancelled if the current task has been asked to "
+                             "end. Not a suspension point.");
+PyDoc_STRVAR(
+    cancel_requested_doc,
+    "cancel_requested()\n--\n\n"
+    "Return whether the current task has been asked to end. Not a suspension point.");
+PyDoc_STRVAR(
+    thread_id_doc,
+    "thread_id()\n--\n\n"
+    "Return the number of this thread: 0 for main, 1 to num_threads() - 1 for the "
+    "pool's, -1\n"
+    "for any other.\n\n"
+    "Constant within a task, since a started task stays on its thread. Not an index "
+    "for\n"
+    "scratch arrays: another task can run on this thread at every suspension point.");
+PyDoc_STRVAR(num_threads_doc, "num_threads()\n--\n\n"
+                              "Return how many threads run tasks, main included.");
+PyDoc_STRVAR(set_num_threads_doc, "set_num_threads(n, /)\n--\n\n"
+                                  "Run tasks on n threads (1 to 1024) from now on.\n\n"
+                                  "More threads start at once. Threads that are too "
+                                  "many end when the tasks that they have\n"
+                                  "started have ended; main always stays. For "
+                                  "applications: libraries leave this alone.\n"
+                                  "Raises ValueError or TypeError for another n, "
+                                  "OSError if a thread cannot be started.");
 
 #define FAST(fn) (PyCFunction)(void (*)(void))(fn), METH_FASTCALL | METH_KEYWORDS
 static PyMethodDef functions[] = {
@@ -168,9 +187,10 @@ core_exec(PyObject *module)
 {
     /* The interpreter declares what it refuses from 3.12 on; 3.11 asks here. */
     if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
-        PyErr_SetString(PyExc_ImportError,
-                        "taskrt cannot be used in a subinterpreter: its threads and their "
-                        "greenlets belong to one interpreter; import it in the main one");
+        PyErr_SetString(
+            PyExc_ImportError,
+            "taskrt cannot be used in a subinterpreter: its threads and their "
+            "greenlets belong to one interpreter; import it in the main one");
         return -1;
     }
     if (core) {
@@ -195,9 +215,8 @@ core_exec(PyObject *module)
     state->hub_function = PyCFunction_New(&hub_def, NULL);
     state->interrupt_function = PyCFunction_New(&interrupt_def, NULL);
     if (!state->task_type || !state->spawner_type || !state->str_timeout ||
-        !state->str_asyncio ||
-        !state->inherit || !state->runner_function || !state->hub_function ||
-        !state->interrupt_function || get_errors(state) < 0 ||
+        !state->str_asyncio || !state->inherit || !state->runner_function ||
+        !state->hub_function || !state->interrupt_function || get_errors(state) < 0 ||
         PyModule_AddObjectRef(module, "INHERIT", state->inherit) < 0 ||
         capi_add(module) < 0) {
         return -1;
@@ -209,9 +228,7 @@ core_exec(PyObject *module)
 
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, core_exec},
-    TRT_PY_SLOT_INTERPRETERS
-    TRT_PY_SLOT_GIL
-    {0, NULL},
+    TRT_PY_SLOT_INTERPRETERS TRT_PY_SLOT_GIL{0, NULL},
 };
 
 static PyModuleDef module_def = {

@@ -20,13 +20,15 @@ drop_call(TaskObject *task)
     Py_XDECREF(fn);
 }
 
-/* Note on the exception which task it comes from. Failing to is no reason to lose it. */
+/* Note on the exception which task it comes from. Failing to is no reason to lose it.
+ */
 static void
 add_note(TaskObject *task, PyObject *exception)
 {
     PyObject *note = NULL;
     PyObject *const notes = PyObject_GetAttrString(exception, "__notes__");
-    const bool full = notes && PyList_Check(notes) && PyList_GET_SIZE(notes) >= NOTES_MAX;
+    const bool full =
+        notes && PyList_Check(notes) && PyList_GET_SIZE(notes) >= NOTES_MAX;
     PyErr_Clear();
     Py_XDECREF(notes);
     PyObject *const name = full ? NULL : task_name(task);
@@ -43,7 +45,8 @@ add_note(TaskObject *task, PyObject *exception)
     Py_XDECREF(name);
 }
 
-/* Release everybody who waits, and only then call back: a callback may take its time. */
+/* Release everybody who waits, and only then call back: a callback may take its time.
+ */
 static void
 release_waiters(TaskObject *task)
 {
@@ -134,9 +137,10 @@ task_execute(Fiber *fiber, TaskObject *task)
     fiber->task = task;
     if (context_enter(tstate, task, &saved) == 0) {
         const size_t nkw = task->kwnames ? (size_t)PyTuple_GET_SIZE(task->kwnames) : 0;
-        result = PyObject_Vectorcall(
-            task->fn, task->args,
-            ((size_t)Py_SIZE(task) - nkw) | PY_VECTORCALL_ARGUMENTS_OFFSET, task->kwnames);
+        result = PyObject_Vectorcall(task->fn, task->args,
+                                     ((size_t)Py_SIZE(task) - nkw) |
+                                         PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                     task->kwnames);
         if (task->generation != trt_load_relaxed(&core->generation)) {
             lifecycle_end_child(result);
         }

@@ -1,15 +1,22 @@
 /* Ctrl-C while the main thread runs somebody else's task.
  *
  * While main waits it runs other tasks, and Python runs signal handlers between the
- * bytecodes of whatever runs on the main thread: KeyboardInterrupt would be raised inside a
- * task that it was not meant for. So for as long as main waits and runs another's task, the
- * handler of SIGINT is ours: it puts that task aside, wakes main's own stack, and the
- * handler that was there before is called on that stack. The task goes on the next time
- * that main waits. Before main's code sees its wait return, the old handler is back.
+ * bytecodes of whatever runs on the main thread: KeyboardInterrupt would be raised
+ * inside a task that it was not meant for. So for as long as main waits and runs
+ * another's task, the handler of SIGINT is ours: it puts that task aside, wakes main's
+ * own stack, and the handler that was there before is called on that stack. The task
+ * goes on the next time that main waits. Before main's code sees its wait return, the
+ * old handler is back.
+ *
+ * While main sleeps, Python's wake-up descriptor is the parker's: the C-level handler
+ * writes to it on whichever thread the kernel has chosen, so a signal is noticed also
+ * if it comes between the last look and the sleep. What belongs to another wake-up
+ * descriptor (asyncio's) is passed on.
  */
 #include "core.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 /* Functions of the signal module, looked up when main first runs another's task. */
 static int
@@ -22,17 +29,18 @@ prepare_functions(void)
     if (module) {
         core->signal_function = PyObject_GetAttrString(module, "signal");
         core->getsignal_function = PyObject_GetAttrString(module, "getsignal");
+        core->wakeup_function = PyObject_GetAttrString(module, "set_wakeup_fd");
         Py_DECREF(module);
     }
-    if (!core->signal_function || !core->getsignal_function) {
+    if (!core->signal_function || !core->getsignal_function || !core->wakeup_function) {
         return -1;
     }
     core->sigint = PyLong_FromLong(SIGINT);
     return core->sigint ? 0 : -1;
 }
 
-/* Make `handler` the handler of SIGINT; returns the one before, or NULL with the error that
- * a handler has raised, since what is pending is run first. */
+/* Make `handler` the handler of SIGINT; returns the one before, or NULL with the error
+ * that a handler has raised, since what is pending is run first. */
 static PyObject *
 exchange_handler(PyObject *handler)
 {
@@ -66,8 +74,8 @@ signals_guard(Worker *w)
         prepare_functions() < 0
             ? NULL
             : PyObject_CallOneArg(core->getsignal_function, core->sigint);
-    /* What is not a Python function (the default action, ignoring, C code) stays: it does
-     * not raise in a task. */
+    /* What is not a Python function (the default action, ignoring, C code) stays: it
+     * does not raise in a task. */
     if (handler && PyCallable_Check(handler)) {
         PyObject *const replaced = exchange_handler(core->interrupt_function);
         if (replaced) {
@@ -75,8 +83,7 @@ signals_guard(Worker *w)
             w->guarded_handler = Py_NewRef(handler);
             Py_DECREF(replaced);
         }
-    }
-    else if (handler) {
+    } else if (handler) {
         w->guarded = true;
     }
     Py_XDECREF(handler);
@@ -175,8 +182,9 @@ core_on_interrupt(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t
 {
     Worker *const w = worker_current;
     if (!w || w != core->main || w->current == &w->root) {
-        PyObject *const handler =
-            w && w->guarded_handler ? w->guarded_handler : w ? w->interrupt_handler : NULL;
+        PyObject *const handler = w && w->guarded_handler ? w->guarded_handler
+                                  : w                     ? w->interrupt_handler
+                                                          : NULL;
         if (!handler) {
             PyErr_SetNone(PyExc_KeyboardInterrupt);
             return NULL;
@@ -185,9 +193,56 @@ core_on_interrupt(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t
     }
     w->interrupted = true;
     fiber_interrupt(&w->root, WAKE_SIGNAL);
-    /* From the hub, root is next anyway; from a stack that cannot be left, when it ends. */
+    /* From the hub, root is next anyway; from a stack that cannot be left, when it
+     * ends. */
     if (w->current != &w->hub && fiber_can_switch(w) && step_aside(w) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
+}
+
+/* ---- asleep -----------------------------------------------------------------------
+ */
+
+/* Set Python's wake-up descriptor; returns the one before, or −1 with or without an
+ * error. */
+static int
+exchange_wakeup_fd(int fd)
+{
+    PyObject *const before = PyObject_CallFunction(core->wakeup_function, "i", fd);
+    if (!before) {
+        return -1;
+    }
+    const int old = (int)PyLong_AsLong(before);
+    Py_DECREF(before);
+    return old;
+}
+
+int
+signals_enter_sleep(Worker *w)
+{
+    if (prepare_functions() < 0) {
+        return -1;
+    }
+    w->outer_wakeup_fd = exchange_wakeup_fd(trt_parker_signal_fd(&w->base.parker));
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+void
+signals_leave_sleep(Worker *w)
+{
+    PyObject *const error = PyErr_Occurred() ? trt_py_take_error() : NULL;
+    unsigned char numbers[64];
+    exchange_wakeup_fd(w->outer_wakeup_fd);
+    if (PyErr_Occurred()) {
+        PyErr_WriteUnraisable(NULL); /* it was closed meanwhile */
+    }
+    const size_t count =
+        trt_parker_take_signals(&w->base.parker, numbers, sizeof numbers);
+    if (count > 0 && w->outer_wakeup_fd >= 0) {
+        (void)!write(w->outer_wakeup_fd, numbers, count);
+    }
+    if (error) {
+        trt_py_set_error(error);
+    }
 }

@@ -61,9 +61,10 @@ prepare(const char *who, PyObject *const *args, Py_ssize_t nargs)
     }
     if (!lifecycle_accepts(worker_current)) {
         if (!PyErr_Occurred()) {
-            PyErr_SetString(PyExc_RuntimeError,
-                            "cannot spawn: taskrt is shutting down; spawn before the main "
-                            "thread ends or calls shutdown()");
+            PyErr_SetString(
+                PyExc_RuntimeError,
+                "cannot spawn: taskrt is shutting down; spawn before the main "
+                "thread ends or calls shutdown()");
         }
         return NULL;
     }
@@ -89,7 +90,8 @@ core_spawn(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
     return submit(w, task);
 }
 
-/* ---- Spawner ---------------------------------------------------------------------- */
+/* ---- Spawner ----------------------------------------------------------------------
+ */
 
 typedef struct SpawnerObject {
     PyObject_HEAD
@@ -100,7 +102,8 @@ typedef struct SpawnerObject {
 } SpawnerObject;
 
 static PyObject *
-spawner_vectorcall(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+spawner_vectorcall(PyObject *op, PyObject *const *args, size_t nargsf,
+                   PyObject *kwnames)
 {
     SpawnerObject *const self = (SpawnerObject *)op;
     const Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
@@ -134,8 +137,8 @@ spawner_vectorcall(PyObject *op, PyObject *const *args, size_t nargsf, PyObject 
 static int
 check_pool(PyObject *pool)
 {
-    if (pool == Py_None ||
-        (PyUnicode_Check(pool) && PyUnicode_CompareWithASCIIString(pool, "default") == 0)) {
+    if (pool == Py_None || (PyUnicode_Check(pool) &&
+                            PyUnicode_CompareWithASCIIString(pool, "default") == 0)) {
         return 0;
     }
     PyErr_Format(PyExc_ValueError, "pool must be None or 'default', not %R", pool);
@@ -157,11 +160,13 @@ spawner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return PyErr_Format(PyExc_TypeError, "name must be a str or None, not '%.100s'",
                             Py_TYPE(name)->tp_name);
     }
-    if (context != core->inherit && context != Py_None && !PyContext_CheckExact(context)) {
-        return PyErr_Format(PyExc_TypeError,
-                            "context must be a contextvars.Context, None for an empty one, "
-                            "or INHERIT, not '%.100s'",
-                            Py_TYPE(context)->tp_name);
+    if (context != core->inherit && context != Py_None &&
+        !PyContext_CheckExact(context)) {
+        return PyErr_Format(
+            PyExc_TypeError,
+            "context must be a contextvars.Context, None for an empty one, "
+            "or INHERIT, not '%.100s'",
+            Py_TYPE(context)->tp_name);
     }
     SpawnerObject *const self = (SpawnerObject *)type->tp_alloc(type, 0);
     if (!self) {
@@ -170,10 +175,10 @@ spawner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->vectorcall = spawner_vectorcall;
     self->name = name == Py_None ? NULL : Py_NewRef(name);
     self->context = context == core->inherit ? NULL : Py_NewRef(context);
-    self->flags = (self->context && context != Py_None
-                       ? (uint32_t)TASK_IN_GIVEN_CONTEXT : 0u) |
-                  (pinned ? (uint32_t)TRT_TASK_PINNED : 0u) |
-                  (detached ? (uint32_t)TRT_TASK_DETACHED : 0u);
+    self->flags =
+        (self->context && context != Py_None ? (uint32_t)TASK_IN_GIVEN_CONTEXT : 0u) |
+        (pinned ? (uint32_t)TRT_TASK_PINNED : 0u) |
+        (detached ? (uint32_t)TRT_TASK_DETACHED : 0u);
     return (PyObject *)self;
 }
 
@@ -196,18 +201,24 @@ spawner_dealloc(SpawnerObject *self)
     Py_DECREF(type);
 }
 
-PyDoc_STRVAR(spawner_doc,
-"Spawner(*, name=None, pool=None, pinned=False, context=INHERIT, detached=False)\n--\n\n"
-"A spawn() with options; call it as spawn(fn, /, *args, **kwargs).\n\n"
-"name      what the task is called in messages; default 'Task-<id>'\n"
-"pool      None or 'default'\n"
-"pinned    run on the thread that spawns, in the order of spawning, when it waits; if that\n"
-"          thread ends before, the task is lost and a fetch raises TaskLostError\n"
-"context   INHERIT: a copy of the spawner's context; None: an empty one; a\n"
-"          contextvars.Context: that one itself, which no two tasks can be in at once\n"
-"detached  nobody will fetch the task: a failure is reported when it happens, and the task\n"
-"          is cancelled when the process exits\n\n"
-"Raises TypeError or ValueError for other values. May be kept and used from any thread.");
+PyDoc_STRVAR(
+    spawner_doc,
+    "Spawner(*, name=None, pool=None, pinned=False, context=INHERIT, "
+    "detached=False)\n--\n\n"
+    "A spawn() with options; call it as spawn(fn, /, *args, **kwargs).\n\n"
+    "name      what the task is called in messages; default 'Task-<id>'\n"
+    "pool      None or 'default'\n"
+    "pinned    run on the thread that spawns, in the order of spawning, when it waits; "
+    "if that\n"
+    "          thread ends before, the task is lost and a fetch raises TaskLostError\n"
+    "context   INHERIT: a copy of the spawner's context; None: an empty one; a\n"
+    "          contextvars.Context: that one itself, which no two tasks can be in at "
+    "once\n"
+    "detached  nobody will fetch the task: a failure is reported when it happens, and "
+    "the task\n"
+    "          is cancelled when the process exits\n\n"
+    "Raises TypeError or ValueError for other values. May be kept and used from any "
+    "thread.");
 
 static PyMemberDef spawner_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(SpawnerObject, vectorcall), READONLY,

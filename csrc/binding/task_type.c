@@ -30,7 +30,8 @@ task_new(PyObject *fn, PyObject *const *args, Py_ssize_t nargs, PyObject *kwname
     for (Py_ssize_t i = 0; i < total; i++) {
         task->args[i] = Py_NewRef(args[i]);
     }
-    /* No context at all is the common case and stays one: the task then runs in none. */
+    /* No context at all is the common case and stays one: the task then runs in none.
+     */
     if (PyThreadState_Get()->context) {
         task->context = PyContext_CopyCurrent();
         if (!task->context) {
@@ -71,8 +72,7 @@ raise_cancelled(TaskObject *task)
     PyObject *const message = trt_load_acquire(&task->message); /* [task-message] */
     if (message) {
         PyErr_Format(core->cancelled_error, "%U was cancelled: %S", name, message);
-    }
-    else {
+    } else {
         PyErr_Format(core->cancelled_error, "%U was cancelled", name);
     }
     Py_DECREF(name);
@@ -102,7 +102,8 @@ task_report(TaskObject *task)
     trt_task_set_flags(&task->base, TRT_TASK_OBSERVED);
     PyObject *const name = task_name(task);
     PyObject *const where =
-        name ? PyUnicode_FromFormat("task %U, whose failure nobody fetched", name) : NULL;
+        name ? PyUnicode_FromFormat("task %U, whose failure nobody fetched", name)
+             : NULL;
     PyErr_Clear();
     PyException_SetTraceback(task->result, task->traceback ? task->traceback : Py_None);
     trt_py_set_error(Py_NewRef(task->result));
@@ -111,7 +112,8 @@ task_report(TaskObject *task)
     Py_XDECREF(name);
 }
 
-/* ---- life of the object ----------------------------------------------------------- */
+/* ---- life of the object -----------------------------------------------------------
+ */
 
 static PyObject *
 task_refuse_new(PyTypeObject *Py_UNUSED(type), PyObject *Py_UNUSED(args),
@@ -173,8 +175,8 @@ task_dealloc(TaskObject *self)
     }
     PyTypeObject *const type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    Py_TRASHCAN_BEGIN(self, task_dealloc)
-    if (self->weakrefs) {
+    Py_TRASHCAN_BEGIN(self, task_dealloc) if (self->weakrefs)
+    {
         PyObject_ClearWeakRefs((PyObject *)self);
     }
     Py_CLEAR(self->fn);
@@ -195,15 +197,16 @@ task_dealloc(TaskObject *self)
     Py_TRASHCAN_END
 }
 
-/* ---- methods ---------------------------------------------------------------------- */
+/* ---- methods ----------------------------------------------------------------------
+ */
 
 static const char *
 state_name(TaskObject *self)
 {
     static const char *const names[] = {
-        [TRT_TASK_PENDING] = "pending", [TRT_TASK_RUNNING] = "running",
+        [TRT_TASK_PENDING] = "pending",     [TRT_TASK_RUNNING] = "running",
         [TRT_TASK_SUSPENDED] = "suspended", [TRT_TASK_READY] = "ready",
-        [TRT_TASK_DONE] = "done", [TRT_TASK_FAILED] = "failed",
+        [TRT_TASK_DONE] = "done",           [TRT_TASK_FAILED] = "failed",
         [TRT_TASK_CANCELLED] = "cancelled",
     };
     return names[trt_task_get_state(&self->base)];
@@ -228,11 +231,12 @@ timeout_argument(const char *method, PyObject *const *args, Py_ssize_t nargs,
 {
     const Py_ssize_t nkw = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
     if (nargs + nkw > 1) {
-        PyErr_Format(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)", method,
-                     nargs + nkw);
+        PyErr_Format(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)",
+                     method, nargs + nkw);
         return -1;
     }
-    if (nkw == 1 && PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, 0), core->str_timeout)) {
+    if (nkw == 1 &&
+        PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, 0), core->str_timeout)) {
         PyErr_Format(PyExc_TypeError,
                      "%s() got an unexpected keyword argument '%U'; it takes timeout",
                      method, PyTuple_GET_ITEM(kwnames, 0));
@@ -293,7 +297,8 @@ static PyObject *
 task_running(TaskObject *self, PyObject *Py_UNUSED(ignored))
 {
     const enum trt_task_state state = trt_task_get_state(&self->base);
-    return PyBool_FromLong(state != TRT_TASK_PENDING && !trt_task_state_is_final(state));
+    return PyBool_FromLong(state != TRT_TASK_PENDING &&
+                           !trt_task_state_is_final(state));
 }
 
 static PyObject *
@@ -382,10 +387,11 @@ task_defuse(TaskObject *self, PyObject *Py_UNUSED(ignored))
 static PyObject *
 task_reduce(TaskObject *self, PyObject *Py_UNUSED(ignored))
 {
-    return PyErr_Format(PyExc_TypeError,
-                        "cannot pickle a task: it lives in this process; fetch %R here and "
-                        "send its result",
-                        self);
+    return PyErr_Format(
+        PyExc_TypeError,
+        "cannot pickle a task: it lives in this process; fetch %R here and "
+        "send its result",
+        self);
 }
 
 static PyObject *
@@ -406,42 +412,56 @@ task_get_id(TaskObject *self, void *Py_UNUSED(closure))
     return PyLong_FromUnsignedLongLong(task_id(self));
 }
 
-PyDoc_STRVAR(task_doc,
-"A call that runs, or will run, in parallel; made by spawn().\n\n"
-"The names of concurrent.futures.Future mean here what they mean there. Generic in the\n"
-"type of the result: Task[int]. All methods may be called from any thread.");
+PyDoc_STRVAR(
+    task_doc,
+    "A call that runs, or will run, in parallel; made by spawn().\n\n"
+    "The names of concurrent.futures.Future mean here what they mean there. Generic in "
+    "the\n"
+    "type of the result: Task[int]. All methods may be called from any thread.");
 
 PyDoc_STRVAR(result_doc,
-"result($self, /, timeout=None)\n--\n\n"
-"Wait for the task and return its value; same as fetch(task, timeout).\n\n"
-"Raises the task's own exception if it failed, CancelledError if it was cancelled,\n"
-"TimeoutError after timeout seconds (the task goes on), DeadlockError if the wait could\n"
-"never end, TaskLostError in a forked child. A suspension point.");
+             "result($self, /, timeout=None)\n--\n\n"
+             "Wait for the task and return its value; same as fetch(task, timeout).\n\n"
+             "Raises the task's own exception if it failed, CancelledError if it was "
+             "cancelled,\n"
+             "TimeoutError after timeout seconds (the task goes on), DeadlockError if "
+             "the wait could\n"
+             "never end, TaskLostError in a forked child. A suspension point.");
 PyDoc_STRVAR(exception_doc,
-"exception($self, /, timeout=None)\n--\n\n"
-"Wait for the task and return the exception it failed with, or None.\n\n"
-"Counts as observing the failure. Raises CancelledError if the task was cancelled, and\n"
-"what result() raises about the wait. A suspension point.");
-PyDoc_STRVAR(done_doc, "done($self, /)\n--\n\n"
-"Return whether the task has ended: with a value, an exception or a cancellation.");
+             "exception($self, /, timeout=None)\n--\n\n"
+             "Wait for the task and return the exception it failed with, or None.\n\n"
+             "Counts as observing the failure. Raises CancelledError if the task was "
+             "cancelled, and\n"
+             "what result() raises about the wait. A suspension point.");
+PyDoc_STRVAR(
+    done_doc,
+    "done($self, /)\n--\n\n"
+    "Return whether the task has ended: with a value, an exception or a cancellation.");
 PyDoc_STRVAR(running_doc, "running($self, /)\n--\n\n"
-"Return whether the task has started and not ended; also while it waits for something.");
+                          "Return whether the task has started and not ended; also "
+                          "while it waits for something.");
 PyDoc_STRVAR(cancelled_doc, "cancelled($self, /)\n--\n\n"
-"Return whether the task has ended by cancellation.");
+                            "Return whether the task has ended by cancellation.");
 PyDoc_STRVAR(cancel_doc,
-"cancel($self, /, msg=None)\n--\n\n"
-"Ask the task to end; return False only if it has ended already.\n\n"
-"A task that has not started never runs. One that waits wakes with Cancelled. One that\n"
-"runs meets Cancelled at its next checkpoint, which every blocking call of taskrt is, and\n"
-"at each one after that until it ends. msg appears in the CancelledError of those who\n"
-"fetch it; the first message stays. Not a suspension point.");
+             "cancel($self, /, msg=None)\n--\n\n"
+             "Ask the task to end; return False only if it has ended already.\n\n"
+             "A task that has not started never runs. One that waits wakes with "
+             "Cancelled. One that\n"
+             "runs meets Cancelled at its next checkpoint, which every blocking call "
+             "of taskrt is, and\n"
+             "at each one after that until it ends. msg appears in the CancelledError "
+             "of those who\n"
+             "fetch it; the first message stays. Not a suspension point.");
 PyDoc_STRVAR(add_done_callback_doc,
-"add_done_callback($self, fn, /)\n--\n\n"
-"Call fn(task) once the task has ended, or at once if it has.\n\n"
-"Runs on the thread that ends the task, after those who wait for it were released.\n"
-"Exceptions go to sys.unraisablehook.");
-PyDoc_STRVAR(defuse_doc, "defuse($self, /)\n--\n\n"
-"Declare that a failure of this task need not be reported if nobody fetches it.");
+             "add_done_callback($self, fn, /)\n--\n\n"
+             "Call fn(task) once the task has ended, or at once if it has.\n\n"
+             "Runs on the thread that ends the task, after those who wait for it were "
+             "released.\n"
+             "Exceptions go to sys.unraisablehook.");
+PyDoc_STRVAR(
+    defuse_doc,
+    "defuse($self, /)\n--\n\n"
+    "Declare that a failure of this task need not be reported if nobody fetches it.");
 
 #define FAST(fn) (PyCFunction)(void (*)(void))(fn), METH_FASTCALL | METH_KEYWORDS
 static PyMethodDef task_methods[] = {
@@ -463,11 +483,13 @@ static PyMethodDef task_methods[] = {
 
 static PyGetSetDef task_getset[] = {
     {"state", (getter)task_get_state, NULL,
-     "'pending', 'running', 'suspended', 'ready', 'done', 'failed' or 'cancelled'.", NULL},
-    {"name", (getter)task_get_name, NULL, "The name given to Spawner, or one with the id.",
+     "'pending', 'running', 'suspended', 'ready', 'done', 'failed' or 'cancelled'.",
      NULL},
+    {"name", (getter)task_get_name, NULL,
+     "The name given to Spawner, or one with the id.", NULL},
     {"id", (getter)task_get_id, NULL,
-     "A number that no other task of this process has, in order of first asking.", NULL},
+     "A number that no other task of this process has, in order of first asking.",
+     NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

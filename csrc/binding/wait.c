@@ -1,9 +1,8 @@
 /* Waiting for a task: run it here, or let others run until it has finished. */
 #include "core.h"
 
-#include <math.h>
-
-/* ---- waking ----------------------------------------------------------------------- */
+/* ---- waking -----------------------------------------------------------------------
+ */
 
 /* Let a fiber whose wait has been decided go on. Any thread, attached or not. */
 static void
@@ -27,8 +26,8 @@ make_runnable(Fiber *fiber, bool on_thread)
     }
 }
 
-/* Tell the one that waits that its wait has been decided. After this the wait may be gone:
- * a fiber goes on once it is in a list, a thread once it sees `delivered`. */
+/* Tell the one that waits that its wait has been decided. After this the wait may be
+ * gone: a fiber goes on once it is in a list, a thread once it sees `delivered`. */
 static void
 wait_deliver(Wait *wait)
 {
@@ -46,8 +45,9 @@ wait_wake(trt_waiter *waiter)
     wait_deliver(wait);
 }
 
-/* Take the decision of a wait for `reason`, before its task does. Caller holds core->waits,
- * which keeps the wait in existence and publishes the reason to whoever leaves it. */
+/* Take the decision of a wait for `reason`, before its task does. Caller holds
+ * core->waits, which keeps the wait in existence and publishes the reason to whoever
+ * leaves it. */
 static bool
 wait_decide_locked(Wait *wait, wake_reason reason)
 {
@@ -84,8 +84,8 @@ task_cancel(TaskObject *task, PyObject *message)
     if (task_cancel_pending(task)) {
         return true;
     }
-    /* [cancel-wait] the flag first, then the look for a wait; the waiter enters its wait
-     * first and then looks for the flag, both under the lock. */
+    /* [cancel-wait] the flag first, then the look for a wait; the waiter enters its
+     * wait first and then looks for the flag, both under the lock. */
     trt_task_set_flags(&task->base, TRT_TASK_CANCEL_REQUESTED);
     trt_mutex_lock(&core->waits);
     Fiber *const fiber = trt_load_relaxed(&task->fiber);
@@ -100,8 +100,8 @@ bool
 wait_cancel_requested(TaskObject *task)
 {
     return task_flag(task, TRT_TASK_CANCEL_REQUESTED) ||
-           (trt_load_relaxed(&core->closing) &&
-            (task_flag(task, TRT_TASK_DETACHED) || trt_load_relaxed(&core->cancel_all)));
+           (trt_load_relaxed(&core->closing) && (task_flag(task, TRT_TASK_DETACHED) ||
+                                                 trt_load_relaxed(&core->cancel_all)));
 }
 
 int
@@ -116,12 +116,13 @@ wait_checkpoint(Fiber *fiber)
     return -1;
 }
 
-/* ---- entering a wait -------------------------------------------------------------- */
+/* ---- entering a wait --------------------------------------------------------------
+ */
 
-/* Whether waiting for `task` from `fiber` would close a circle of waits that nothing can
- * end. Follows task, the stack it runs on, what that stack waits for, and so on. Caller
- * holds core->waits, so the circle cannot change and nothing in it can be freed: each wait
- * is left under the lock before its reference to the task is dropped. */
+/* Whether waiting for `task` from `fiber` would close a circle of waits that nothing
+ * can end. Follows task, the stack it runs on, what that stack waits for, and so on.
+ * Caller holds core->waits, so the circle cannot change and nothing in it can be freed:
+ * each wait is left under the lock before its reference to the task is dropped. */
 static bool
 closes_cycle_locked(Fiber *fiber, TaskObject *task)
 {
@@ -163,14 +164,15 @@ raise_deadlock(Fiber *fiber, TaskObject *task)
     }
     PyObject *const arrow = PyUnicode_FromString(" waits for ");
     PyObject *const chain = names && arrow ? PyUnicode_Join(arrow, names) : NULL;
-    PyObject *const waiter = fiber->task ? task_name(fiber->task)
-                                         : PyUnicode_FromString("this thread");
+    PyObject *const waiter =
+        fiber->task ? task_name(fiber->task) : PyUnicode_FromString("this thread");
     if (chain && waiter) {
-        PyErr_Format(core->deadlock_error,
-                     "this wait would never end: %U waits for %U, which waits for %U; let "
-                     "one of them go on without the other's result, or give the wait a "
-                     "timeout",
-                     waiter, chain, waiter);
+        PyErr_Format(
+            core->deadlock_error,
+            "this wait would never end: %U waits for %U, which waits for %U; let "
+            "one of them go on without the other's result, or give the wait a "
+            "timeout",
+            waiter, chain, waiter);
     }
     Py_XDECREF(waiter);
     Py_XDECREF(chain);
@@ -178,8 +180,8 @@ raise_deadlock(Fiber *fiber, TaskObject *task)
     Py_XDECREF(names);
 }
 
-/* Enter the wait where cancellation and the search for circles find it. 0; or −1 with an
- * error set and nothing entered. */
+/* Enter the wait where cancellation and the search for circles find it. 0; or −1 with
+ * an error set and nothing entered. */
 static int
 enter_wait(Fiber *fiber, Wait *wait, TaskObject *task, bool timed)
 {
@@ -213,10 +215,11 @@ leave_wait(Fiber *fiber)
     trt_mutex_unlock(&core->waits);
 }
 
-/* ---- the two ways to sleep -------------------------------------------------------- */
+/* ---- the two ways to sleep --------------------------------------------------------
+ */
 
-/* Sleep on the thread's parker, detached, until the wait is decided. 0; or −1 with an error
- * set by a signal handler. */
+/* Sleep on the thread's parker, detached, until the wait is decided. 0; or −1 with an
+ * error set by a signal handler. */
 static int
 sleep_on_thread(Worker *w, TaskObject *task, Wait *wait, uint64_t deadline)
 {
@@ -227,23 +230,24 @@ sleep_on_thread(Worker *w, TaskObject *task, Wait *wait, uint64_t deadline)
     }
     int status = 0;
     while (!trt_load_acquire(&wait->delivered)) { /* [wait-delivered] */
-        trt_signals unmask;
         if (is_main) {
-            trt_signals_block(&unmask); /* or one between check and sleep would be missed */
-            status = PyErr_CheckSignals();
+            status = signals_enter_sleep(w);
+            if (status == 0) {
+                status = PyErr_CheckSignals();
+            }
             if (status < 0) {
-                trt_signals_restore(&unmask);
+                signals_leave_sleep(w);
                 break;
             }
         }
         PyThreadState *const tstate = PyEval_SaveThread();
         const enum trt_park_result why =
-            is_main ? trt_parker_park_signals(&w->base.parker, deadline, &unmask)
+            is_main ? trt_parker_park_signals(&w->base.parker, deadline)
                     : trt_parker_park(&w->base.parker, deadline);
-        if (is_main) {
-            trt_signals_restore(&unmask);
-        }
         PyEval_RestoreThread(tstate);
+        if (is_main) {
+            signals_leave_sleep(w);
+        }
         if (why == TRT_PARK_TIMED_OUT) {
             break;
         }
@@ -280,22 +284,21 @@ sleep_on_fiber(Worker *w, Fiber *fiber, uint64_t deadline)
     return status;
 }
 
-/* What a wait has come to, as wait_once returns it. The wait has been left, so nobody but
- * the task can still decide it. */
+/* What a wait has come to, as wait_once returns it. The wait has been left, so nobody
+ * but the task can still decide it. */
 static int
 settle(Fiber *fiber, TaskObject *task, Wait *wait, bool added, int status)
 {
     Worker *const w = fiber->worker;
     if (trt_waiter_abandon(&wait->base)) {
         fiber->reason = WAKE_TIMED_OUT; /* on the thread; or an error, see below */
-    }
-    else if (wait->on_thread) {
-        /* Decided in the moment in which time was up: until whoever did it has let go. */
+    } else if (wait->on_thread) {
+        /* Decided in the moment in which time was up: until whoever did it has let go.
+         */
         while (!trt_load_acquire(&wait->delivered)) { /* [wait-delivered] */
             trt_cpu_relax();
         }
-    }
-    else if (status < 0) {
+    } else if (status < 0) {
         /* Thrown into from outside while somebody has made this fiber ready, or is just
          * doing so: take it off the list, or it would be resumed twice. */
         while (!fiber_ready_remove(w, fiber)) {
@@ -305,8 +308,7 @@ settle(Fiber *fiber, TaskObject *task, Wait *wait, bool added, int status)
     const bool fired = trt_load_acquire(&wait->base.decision) == TRT_WAITER_FIRED;
     if (fired || !added) {
         free(wait);
-    }
-    else {
+    } else {
         trt_waiters_release(&task->base.waiters, &wait->base);
     }
     if (status < 0) {
@@ -325,18 +327,18 @@ settle(Fiber *fiber, TaskObject *task, Wait *wait, bool added, int status)
     }
 }
 
-/* The steps of the task that waits, before and after. On a fiber, whoever decides the wait
- * has taken the step to READY. */
-static void
-suspend_task(TaskObject *task)
+/* The steps of the task that waits, before and after. On a fiber, whoever decides the
+ * wait has taken the step to READY. */
+void
+wait_suspend_task(TaskObject *task)
 {
     if (task) {
         trt_task_suspend(&task->base);
     }
 }
 
-static void
-resume_task(TaskObject *task)
+void
+wait_resume_task(TaskObject *task)
 {
     if (task) {
         if (trt_task_get_state(&task->base) == TRT_TASK_SUSPENDED) {
@@ -361,17 +363,17 @@ wait_once(Worker *w, TaskObject *task, uint64_t deadline)
     wait->fiber = fiber;
     wait->on_thread = on_thread;
     trt_store_relaxed(&wait->delivered, false);
-    suspend_task(fiber->task);
+    wait_suspend_task(fiber->task);
     int status = enter_wait(fiber, wait, task, deadline != TRT_FOREVER);
     if (status < 0) {
-        resume_task(fiber->task);
+        wait_resume_task(fiber->task);
         free(wait);
         return -1;
     }
     trt_count(&w->base.counters.parked);
     const bool added = trt_waiters_add(&task->base.waiters, &wait->base);
-    /* Not added: the task has just finished, unless a cancellation has decided first; then
-     * that has made this fiber ready, which must be taken off the list. */
+    /* Not added: the task has just finished, unless a cancellation has decided first;
+     * then that has made this fiber ready, which must be taken off the list. */
     const bool sleeps = added || !trt_waiter_abandon(&wait->base);
     if (sleeps) {
         status = on_thread ? sleep_on_thread(w, task, wait, deadline)
@@ -380,16 +382,16 @@ wait_once(Worker *w, TaskObject *task, uint64_t deadline)
     leave_wait(fiber);
     if (sleeps) {
         status = settle(fiber, task, wait, added, status);
-    }
-    else {
+    } else {
         free(wait);
         status = 1;
     }
-    resume_task(fiber->task);
+    wait_resume_task(fiber->task);
     return status;
 }
 
-/* ---- the choice ------------------------------------------------------------------- */
+/* ---- the choice -------------------------------------------------------------------
+ */
 
 /* Whether there is room on this stack for one more task as a call. */
 static inline bool
@@ -399,8 +401,8 @@ has_headroom(Worker *w)
     return &here > w->stack_floor && trt_py_recursion_has_room(PyThreadState_Get());
 }
 
-/* Run a pending task here, as a call, if that is allowed. A wait with a deadline could not
- * leave it, so that never comes here. */
+/* Run a pending task here, as a call, if that is allowed. A wait with a deadline could
+ * not leave it, so that never comes here. */
 static bool
 run_inline(Worker *w, TaskObject *task)
 {
@@ -408,14 +410,16 @@ run_inline(Worker *w, TaskObject *task)
         task->generation != trt_load_relaxed(&core->generation) || !has_headroom(w)) {
         return false;
     }
-    if (task_flag(task, TRT_TASK_PINNED) && trt_load_relaxed(&task->fiber) != &w->root) {
+    if (task_flag(task, TRT_TASK_PINNED) &&
+        trt_load_relaxed(&task->fiber) != &w->root) {
         return false;
     }
     if (!trt_task_claim(&task->base)) {
         return false;
     }
     if (trt_deque_pop_if(&w->base.deque, task_as_item(task))) {
-        Py_DECREF(task); /* the deque's; otherwise its entry stays and is skipped later */
+        Py_DECREF(
+            task); /* the deque's; otherwise its entry stays and is skipped later */
     }
     trt_count(&w->base.counters.inlined);
     task_execute(w->current, task);
@@ -446,10 +450,11 @@ wait_for(Worker *w, TaskObject *task, uint64_t deadline)
         return 1;
     }
     if (task->generation != trt_load_relaxed(&core->generation)) {
-        PyErr_Format(core->lost_error,
-                     "%R was lost in a fork: it belongs to the parent process; spawn it "
-                     "again in this one",
-                     task);
+        PyErr_Format(
+            core->lost_error,
+            "%R was lost in a fork: it belongs to the parent process; spawn it "
+            "again in this one",
+            task);
         return -1;
     }
     if (deadline != TRT_FOREVER && deadline <= trt_clock_now_ns()) {
@@ -466,186 +471,4 @@ wait_for(Worker *w, TaskObject *task, uint64_t deadline)
         }
     } while (status == 2);
     return status;
-}
-
-int
-wait_deadline(PyObject *timeout, uint64_t *deadline_ns)
-{
-    if (timeout == Py_None) {
-        *deadline_ns = TRT_FOREVER;
-        return 0;
-    }
-    const double seconds = PyFloat_AsDouble(timeout);
-    if (seconds == -1.0 && PyErr_Occurred()) {
-        if (PyErr_ExceptionMatches(PyExc_TypeError)) {
-            PyErr_Format(PyExc_TypeError,
-                         "timeout must be a number of seconds or None, not '%.100s'",
-                         Py_TYPE(timeout)->tp_name);
-        }
-        return -1;
-    }
-    if (isnan(seconds)) {
-        PyErr_SetString(PyExc_ValueError,
-                        "timeout must be a number of seconds or None, not NaN");
-        return -1;
-    }
-    const uint64_t now = trt_clock_now_ns();
-    if (seconds >= 1e9) { /* 31 years */
-        *deadline_ns = TRT_FOREVER - 1;
-    }
-    else {
-        *deadline_ns = seconds > 0 ? now + (uint64_t)(seconds * 1e9) : now;
-    }
-    return 0;
-}
-
-PyObject *
-fetch_task(TaskObject *task, uint64_t deadline)
-{
-    Worker *const w = worker_self();
-    if (!w) {
-        return NULL;
-    }
-    const int finished = wait_for(w, task, deadline);
-    if (finished < 0) {
-        return NULL;
-    }
-    if (!finished) {
-        PyErr_SetNone(PyExc_TimeoutError);
-        return NULL;
-    }
-    return task_outcome(task);
-}
-
-static TaskObject *
-as_task(const char *who, PyObject *op)
-{
-    if (!Py_IS_TYPE(op, core->task_type)) {
-        PyErr_Format(PyExc_TypeError, "%s takes a taskrt.Task, not '%.100s'", who,
-                     Py_TYPE(op)->tp_name);
-        return NULL;
-    }
-    return (TaskObject *)op;
-}
-
-/* The deadline that a keyword argument `timeout` asks for, if there is one. */
-static int
-keyword_deadline(const char *who, PyObject *const *values, PyObject *kwnames,
-                 uint64_t *deadline)
-{
-    *deadline = TRT_FOREVER;
-    const Py_ssize_t nkw = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
-    for (Py_ssize_t i = 0; i < nkw; i++) {
-        if (PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, i), core->str_timeout) != 0) {
-            PyErr_Format(PyExc_TypeError,
-                         "%s got an unexpected keyword argument '%U'; it takes timeout",
-                         who, PyTuple_GET_ITEM(kwnames, i));
-            return -1;
-        }
-        if (wait_deadline(values[i], deadline) < 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-PyObject *
-core_fetch(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
-           PyObject *kwnames)
-{
-    if (nargs < 1 || nargs > 2 || (nargs == 2 && kwnames)) {
-        PyErr_Format(PyExc_TypeError,
-                     "fetch() takes a task and perhaps a timeout (%zd arguments given)",
-                     nargs + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0));
-        return NULL;
-    }
-    TaskObject *const task = as_task("fetch()", args[0]);
-    uint64_t deadline = TRT_FOREVER;
-    if (!task) {
-        return NULL;
-    }
-    if (nargs == 2 ? wait_deadline(args[1], &deadline) < 0
-                   : kwnames && keyword_deadline("fetch()", args + 1, kwnames, &deadline)) {
-        return NULL;
-    }
-    return fetch_task(task, deadline);
-}
-
-/* An interrupt that ended a task which ran here as a call was meant for this thread. */
-static bool
-was_interrupted_here(Worker *w, TaskObject *task)
-{
-    return w->base.kind == TRT_WORKER_MAIN && w->current == &w->root &&
-           trt_load_relaxed(&task->fiber) == &w->root &&
-           trt_task_get_state(&task->base) == TRT_TASK_FAILED &&
-           PyErr_GivenExceptionMatches(task->result, PyExc_KeyboardInterrupt) &&
-           !task_flag(task, TRT_TASK_OBSERVED);
-}
-
-PyObject *
-core_wait(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
-          PyObject *kwnames)
-{
-    uint64_t deadline;
-    if (keyword_deadline("wait()", args + nargs, kwnames, &deadline) < 0) {
-        return NULL;
-    }
-    for (Py_ssize_t i = 0; i < nargs; i++) {
-        if (!as_task("wait()", args[i])) {
-            return NULL;
-        }
-    }
-    Worker *const w = worker_self();
-    if (!w) {
-        return NULL;
-    }
-    for (Py_ssize_t i = nargs; i-- > 0;) { /* newest first: that is the deque's order */
-        TaskObject *const task = (TaskObject *)args[i];
-        const bool was_finished = task_is_finished(task);
-        const int finished = wait_for(w, task, deadline);
-        if (finished < 0) {
-            return NULL;
-        }
-        if (!finished) {
-            Py_RETURN_FALSE;
-        }
-        if (!was_finished && was_interrupted_here(w, task)) {
-            return task_outcome(task);
-        }
-    }
-    Py_RETURN_TRUE;
-}
-
-PyObject *
-core_yield_now(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
-{
-    Worker *const w = worker_self();
-    if (!w || wait_checkpoint(w->current) < 0) {
-        return NULL;
-    }
-    Fiber *const fiber = w->current;
-    if (w->base.kind == TRT_WORKER_FOREIGN || !fiber_can_switch(w)) {
-        Py_BEGIN_ALLOW_THREADS
-        trt_thread_yield();
-        Py_END_ALLOW_THREADS
-        Py_RETURN_FALSE;
-    }
-    if (!fiber_has_others(w)) {
-        Py_RETURN_FALSE;
-    }
-    suspend_task(fiber->task);
-    if (fiber->task) {
-        trt_task_ready(&fiber->task->base);
-    }
-    PyObject *const loop = context_take_loop(PyThreadState_Get());
-    int status = fiber_yield(w);
-    if (fiber == &w->root && signals_unguard(w) < 0) {
-        status = -1;
-    }
-    context_put_loop(loop);
-    resume_task(fiber->task);
-    if (status < 0 || wait_checkpoint(fiber) < 0) {
-        return NULL;
-    }
-    Py_RETURN_TRUE;
 }

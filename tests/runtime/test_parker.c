@@ -88,11 +88,7 @@ park(struct handover *h, trt_parker *p, uint64_t deadline_ns)
     if (!h->signals) {
         return trt_parker_park(p, deadline_ns);
     }
-    trt_signals saved;
-    trt_signals_block(&saved);
-    const enum trt_park_result result = trt_parker_park_signals(p, deadline_ns, &saved);
-    trt_signals_restore(&saved);
-    return result;
+    return trt_parker_park_signals(p, deadline_ns);
 }
 
 static void
@@ -270,8 +266,11 @@ test_destruction_closes_what_was_opened(void)
         trt_parker_init(&p);
         CHECK_EQ(lowest_free_fd(), before); /* nothing is opened before it is asked */
         CHECK_EQ(trt_parker_enable_signals(&p), 0);
-        CHECK(fcntl(p.wake_fd, F_GETFD) & FD_CLOEXEC);
-        CHECK(fcntl(p.write_fd, F_GETFD) & FD_CLOEXEC);
+        const int ends[] = {p.read_fd, trt_parker_signal_fd(&p)};
+        for (int end = 0; end < 2; end++) {
+            CHECK(fcntl(ends[end], F_GETFD) & FD_CLOEXEC);
+            CHECK(fcntl(ends[end], F_GETFL) & O_NONBLOCK);
+        }
         trt_parker_unpark(&p); /* a token that nobody took */
         trt_parker_destroy(&p);
         CHECK_EQ(lowest_free_fd(), before);
@@ -281,14 +280,21 @@ test_destruction_closes_what_was_opened(void)
 static void
 use_in_child(trt_parker *p)
 {
-    const int inherited = p->wake_fd;
+    const int inherited[] = {p->read_fd, p->write_fd};
     alarm(20);
     trt_parker_reinit_after_fork(p);
-    CHECK(inherited < 0 || fcntl(inherited, F_GETFD) < 0);
+    CHECK_EQ(trt_parker_signal_fd(p), -1);
+    for (int end = 0; end < 2; end++) {
+        CHECK(inherited[end] < 0 || fcntl(inherited[end], F_GETFD) < 0);
+    }
     CHECK_EQ(trt_parker_park(p, 0), TRT_PARK_TIMED_OUT); /* not the parent's */
     CHECK(!trt_parker_unpark(p));
     CHECK_EQ(trt_parker_park(p, TRT_FOREVER), TRT_PARK_NOTIFIED);
+    unsigned char number = 1;
     CHECK_EQ(trt_parker_enable_signals(p), 0);
+    CHECK_EQ(trt_parker_take_signals(p, &number, 1), 0);
+    CHECK_EQ(write(trt_parker_signal_fd(p), &number, 1), 1);
+    CHECK_EQ(trt_parker_park_signals(p, TRT_FOREVER), TRT_PARK_INTERRUPTED);
     trt_parker_destroy(p);
 }
 
@@ -301,6 +307,7 @@ test_parker_works_again_after_fork(void)
     trt_parker_init(&s.parker);
     trt_parker_init(&other);
     CHECK_EQ(trt_parker_enable_signals(&other), 0);
+    CHECK_EQ(write(trt_parker_signal_fd(&other), "\1", 1), 1);
     trt_parker_unpark(&other);
     check_start_threads(threads, 1, sleep_once, &s);
     wait_until_asleep(&s.parker);
@@ -317,6 +324,9 @@ test_parker_works_again_after_fork(void)
     check_join_threads(threads, 1);
     CHECK_EQ(s.result, TRT_PARK_NOTIFIED);
     CHECK(trt_parker_take_token(&other));
+    /* Its signal is there still, and none of the child's. */
+    unsigned char numbers[3];
+    CHECK_EQ(trt_parker_take_signals(&other, numbers, sizeof numbers), 1);
     trt_parker_destroy(&s.parker);
     trt_parker_destroy(&other);
 }

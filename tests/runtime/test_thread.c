@@ -1,4 +1,4 @@
-/* Threads start as asked, mutexes exclude, and signals go where they are expected. */
+/* Threads start as asked, and mutexes exclude. */
 #include "check.h"
 
 #include <sys/wait.h>
@@ -70,20 +70,48 @@ test_thread_has_its_name_cut_to_fit(void)
 }
 
 static void
-test_thread_starts_with_all_signals_but_faults_blocked(void)
+test_thread_blocks_what_its_creator_blocks(void)
 {
-    const struct surroundings seen = surroundings_of_thread("signals", 0);
-    const int blocked[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGCHLD, SIGALRM, SIGPIPE};
-    const int open[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
-    for (size_t i = 0; i < sizeof blocked / sizeof blocked[0]; i++) {
-        CHECK_EQ(sigismember(&seen.blocked, blocked[i]), 1);
+    sigset_t some, before, after;
+    sigemptyset(&some);
+    sigaddset(&some, SIGUSR1);
+    sigaddset(&some, SIGHUP);
+    CHECK_EQ(pthread_sigmask(SIG_SETMASK, &some, &before), 0);
+    const struct surroundings seen = surroundings_of_thread("some", 0);
+    CHECK_EQ(pthread_sigmask(SIG_SETMASK, &before, &after), 0);
+    const struct surroundings usual = surroundings_of_thread("usual", 0);
+    for (int number = 1; number < NSIG; number++) {
+        const int is_some = number == SIGUSR1 || number == SIGHUP;
+        CHECK_EQ(sigismember(&seen.blocked, number) == 1, is_some);
+        CHECK_EQ(sigismember(&after, number) == 1, is_some);
+        CHECK_EQ(sigismember(&usual.blocked, number), sigismember(&before, number));
     }
-    for (size_t i = 0; i < sizeof open / sizeof open[0]; i++) {
-        CHECK_EQ(sigismember(&seen.blocked, open[i]), 0);
+}
+
+static void
+start_process(void *child)
+{
+    *(pid_t *)child = fork();
+    if (*(pid_t *)child == 0) {
+        alarm(20);
+        for (;;) {
+            pause();
+        }
     }
-    sigset_t mine;
-    CHECK_EQ(pthread_sigmask(SIG_BLOCK, NULL, &mine), 0);
-    CHECK_EQ(sigismember(&mine, SIGUSR1), 0);
+}
+
+static void
+test_process_started_by_a_thread_can_be_terminated(void)
+{
+    pid_t child = 0;
+    trt_thread thread;
+    CHECK_EQ(trt_thread_start(&thread, "parent", 0, start_process, &child), 0);
+    trt_thread_join(&thread);
+    int status = 0;
+    CHECK(child > 0);
+    CHECK_EQ(kill(child, SIGTERM), 0);
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
 }
 
 static void
@@ -191,32 +219,6 @@ test_mutex_is_free_after_fork(void)
     trt_mutex_destroy(&lock);
 }
 
-static volatile sig_atomic_t handled;
-
-static void
-count_signal(int number)
-{
-    (void)number;
-    handled++;
-}
-
-static void
-test_blocked_signals_wait_for_the_restore(void)
-{
-    trt_signals outer, inner;
-    handled = 0;
-    signal(SIGUSR1, count_signal);
-    trt_signals_block(&outer);
-    raise(SIGUSR1);
-    CHECK_EQ(handled, 0);
-    trt_signals_block(&inner); /* may be nested */
-    trt_signals_restore(&inner);
-    CHECK_EQ(handled, 0);
-    trt_signals_restore(&outer);
-    CHECK_EQ(handled, 1);
-    signal(SIGUSR1, SIG_DFL);
-}
-
 int
 main(int argc, char **argv)
 {
@@ -224,13 +226,13 @@ main(int argc, char **argv)
     RUN(test_thread_runs_and_joins);
     RUN(test_detached_thread_runs_on);
     RUN(test_thread_has_its_name_cut_to_fit);
-    RUN(test_thread_starts_with_all_signals_but_faults_blocked);
+    RUN(test_thread_blocks_what_its_creator_blocks);
+    RUN(test_process_started_by_a_thread_can_be_terminated);
     RUN(test_thread_has_the_stack_it_was_given);
     RUN(test_lowest_byte_of_the_stack_is_usable);
     RUN(test_main_thread_knows_its_stack);
     RUN(test_impossible_stack_is_refused);
     RUN(test_mutex_excludes);
     RUN(test_mutex_is_free_after_fork);
-    RUN(test_blocked_signals_wait_for_the_restore);
     return check_end();
 }

@@ -17,13 +17,15 @@
 #include "os/parker_os.h"
 
 #include <errno.h>
+#include <string.h>
 
 void
 trt_parker_init(trt_parker *p)
 {
     atomic_init(&p->word, TRT_PARKER_EMPTY);
-    p->wake_fd = -1;
+    p->read_fd = -1;
     p->write_fd = -1;
+    p->signal_count = 0;
     trt_parker_os_init(p);
 }
 
@@ -96,7 +98,7 @@ give_up(trt_parker *p, uint32_t how, enum trt_park_result result)
 
 /* Park; `how` is ASLEEP or POLLING. */
 static enum trt_park_result
-park(trt_parker *p, uint32_t how, uint64_t deadline_ns, const trt_signals *unmask)
+park(trt_parker *p, uint32_t how, uint64_t deadline_ns)
 {
     uint32_t expected = TRT_PARKER_EMPTY;
     /* [park-token] Sequentially consistent: after this the owner sleeps unless an
@@ -107,9 +109,9 @@ park(trt_parker *p, uint32_t how, uint64_t deadline_ns, const trt_signals *unmas
         return TRT_PARK_NOTIFIED;
     }
     for (;;) {
-        const enum trt_parker_end end =
-            how == TRT_PARKER_ASLEEP ? trt_parker_os_sleep(p, deadline_ns)
-                                     : trt_parker_os_poll(p, deadline_ns, unmask);
+        const enum trt_parker_end end = how == TRT_PARKER_ASLEEP
+                                            ? trt_parker_os_sleep(p, deadline_ns)
+                                            : trt_parker_os_poll(p, deadline_ns);
         if (end == TRT_PARKER_INTERRUPTED) {
             return give_up(p, how, TRT_PARK_INTERRUPTED);
         }
@@ -126,25 +128,42 @@ park(trt_parker *p, uint32_t how, uint64_t deadline_ns, const trt_signals *unmas
 enum trt_park_result
 trt_parker_park(trt_parker *p, uint64_t deadline_ns)
 {
-    return park(p, TRT_PARKER_ASLEEP, deadline_ns, NULL);
+    return park(p, TRT_PARKER_ASLEEP, deadline_ns);
 }
 
 int
 trt_parker_enable_signals(trt_parker *p)
 {
-    return p->wake_fd >= 0 ? 0 : trt_parker_os_open(p);
+    return p->read_fd >= 0 ? 0 : trt_parker_os_open(p);
+}
+
+int
+trt_parker_signal_fd(const trt_parker *p)
+{
+    return p->write_fd;
+}
+
+size_t
+trt_parker_take_signals(trt_parker *p, unsigned char *signals, size_t room)
+{
+    trt_parker_os_read(p);
+    const uint32_t count = p->signal_count < room ? p->signal_count : (uint32_t)room;
+    memcpy(signals, p->signals, count);
+    p->signal_count -= count;
+    memmove(p->signals, p->signals + count, p->signal_count);
+    return count;
 }
 
 #ifdef TRT_PARKER_ON_WINDOWS
 
 enum trt_park_result
-trt_parker_park_signals(trt_parker *p, uint64_t deadline_ns, const trt_signals *unmask)
+trt_parker_park_signals(trt_parker *p, uint64_t deadline_ns)
 {
     const uint64_t slice_ns = 50 * UINT64_C(1000000);
     const uint64_t now = trt_clock_now_ns();
     const bool is_last = deadline_ns <= now || deadline_ns - now <= slice_ns;
     const enum trt_park_result result =
-        park(p, TRT_PARKER_ASLEEP, is_last ? deadline_ns : now + slice_ns, unmask);
+        park(p, TRT_PARKER_ASLEEP, is_last ? deadline_ns : now + slice_ns);
     if (result == TRT_PARK_TIMED_OUT && !is_last) {
         return TRT_PARK_INTERRUPTED;
     }
@@ -154,10 +173,10 @@ trt_parker_park_signals(trt_parker *p, uint64_t deadline_ns, const trt_signals *
 #else
 
 enum trt_park_result
-trt_parker_park_signals(trt_parker *p, uint64_t deadline_ns, const trt_signals *unmask)
+trt_parker_park_signals(trt_parker *p, uint64_t deadline_ns)
 {
-    TRT_ASSERT(p->wake_fd >= 0);
-    return park(p, TRT_PARKER_POLLING, deadline_ns, unmask);
+    TRT_ASSERT(p->read_fd >= 0);
+    return park(p, TRT_PARKER_POLLING, deadline_ns);
 }
 
 #endif

@@ -15,23 +15,30 @@
  * earlier wake-ups make a park return at once, so the owner always looks again.
  *
  * A thread that must react to signals (Python's main thread) cannot sleep in
- * trt_parker_park: a signal between its last look and the sleep would be missed. It
- * calls trt_parker_enable_signals once, and then
+ * trt_parker_park: a signal that is handled between its last look and the sleep, or on
+ * another thread, would be missed. It sleeps on a pipe that the handler writes to:
  *
- *     trt_signals_block(&saved);
+ *     trt_parker_enable_signals(&p);           // once
+ *     on_signal_write_number_to(trt_parker_signal_fd(&p));
  *     if (!signal_was_seen()) {
- *         result = trt_parker_park_signals(&p, deadline, &saved);
+ *         result = trt_parker_park_signals(&p, deadline);
  *     }
- *     trt_signals_restore(&saved);
+ *     count = trt_parker_take_signals(&p, numbers, sizeof numbers);
+ *
+ * The handler notes the signal where signal_was_seen() looks before it writes.
  */
 #ifndef TRT_PARKER_H
 #define TRT_PARKER_H
 
 #include "os/atomics.h"
-#include "os/thread.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#ifndef _WIN32
+#include <pthread.h>
+#endif
 
 /* How the owner sleeps: futex on Linux, WaitOnAddress on Windows, a condition variable
  * elsewhere. Defining TRT_PARKER_CONDVAR selects the last on Linux too; tests do. */
@@ -50,13 +57,18 @@ enum trt_park_result {
     TRT_PARK_INTERRUPTED, /* a signal was handled; a token that came too is kept */
 };
 
+/* Signal numbers that wait to be taken, at most. */
+#define TRT_PARKER_SIGNALS 64
+
 /* Opaque but for its size. Must not move while another thread may use it. */
 typedef struct trt_parker {
     /* One of the values in parker_os.h. The owner stores that it sleeps and takes the
      * token; any thread exchanges the token in. [park-token] */
     _Atomic(uint32_t) word;
-    int wake_fd;  /* what the owner polls; -1 until trt_parker_enable_signals */
-    int write_fd; /* what unparkers write; the same as wake_fd for an eventfd */
+    int read_fd;  /* what the owner polls; -1 until trt_parker_enable_signals */
+    int write_fd; /* the other end of that pipe */
+    uint32_t signal_count; /* owner */
+    unsigned char signals[TRT_PARKER_SIGNALS]; /* owner: read and not taken, in order */
 #ifdef TRT_PARKER_ON_CONDVAR
     pthread_mutex_t lock; /* orders a change of `word` against falling asleep */
     pthread_cond_t changed;
@@ -71,7 +83,9 @@ void trt_parker_init(trt_parker *p);
 void trt_parker_destroy(trt_parker *p);
 
 /* In a forked child, while it has one thread: as if destroyed and initialised, whoever
- * was parked or unparking in the parent. Signals must be enabled anew. */
+ * was parked or unparking in the parent. The pipe, which is the parent's too, is
+ * closed and there is none until signals are enabled anew: make the signal handler
+ * forget it first. What the child's handler writes before that, the parent reads. */
 void trt_parker_reinit_after_fork(trt_parker *p);
 
 /* Put the token there, and wake the owner if it sleeps. True if it had to be woken,
@@ -88,18 +102,28 @@ bool trt_parker_take_token(trt_parker *p);
  * signals stay pending while the thread sleeps. */
 enum trt_park_result trt_parker_park(trt_parker *p, uint64_t deadline_ns);
 
-/* Let the owner use trt_parker_park_signals. Opens one or two descriptors, closed on
+/* Let the owner use trt_parker_park_signals. Opens a pipe, not blocking and closed on
  * exec. Returns 0, also when it was done before, or negative errno (-EMFILE). Before
  * the owner first parks and before others may unpark. */
 int trt_parker_enable_signals(trt_parker *p);
 
-/* As trt_parker_park, but called with signals blocked: while it sleeps the mask is
- * `*unmask`, and a signal that this lets through, pending already or not, is handled
- * and ends the sleep with INTERRUPTED. When it returns signals are blocked as before. A
- * token that is there from the start is taken without a look at signals; they stay
- * pending for the caller's trt_signals_restore. On Windows, where no signal ends a
- * sleep, it says INTERRUPTED every 50 ms instead. Owner only. */
-enum trt_park_result trt_parker_park_signals(trt_parker *p, uint64_t deadline_ns,
-                                             const trt_signals *unmask);
+/* Where a signal handler, on any thread, writes the number of the signal as one byte,
+ * not 0; a full pipe is no error. -1 when signals are not enabled, and on Windows. It
+ * belongs to the parker. Any thread. */
+int trt_parker_signal_fd(const trt_parker *p);
+
+/* As trt_parker_park, with signals enabled. INTERRUPTED when a signal number was there
+ * or comes, or when a signal was handled on this thread while it slept. A token that is
+ * there from the start is taken without a look at signals, which stay for the next park
+ * or trt_parker_take_signals. On Windows, where no signal ends a sleep, it says
+ * INTERRUPTED every 50 ms instead. Owner only. */
+enum trt_park_result trt_parker_park_signals(trt_parker *p, uint64_t deadline_ns);
+
+/* Move the numbers of signals that have come since the last call to `signals`, in
+ * order, at most `room`, and return how many. What is left stays for the next call, but
+ * TRT_PARKER_SIGNALS are kept at most: those that come later are dropped. No later park
+ * is INTERRUPTED because of a number that was there in this call. Owner only; 0 when
+ * signals are not enabled. */
+size_t trt_parker_take_signals(trt_parker *p, unsigned char *signals, size_t room);
 
 #endif

@@ -1,4 +1,4 @@
-/* How a thread sleeps on Linux: a futex, or an eventfd when signals shall end it. */
+/* How a thread sleeps on Linux: a futex. The pipe is in parker_posix.c. */
 #define _GNU_SOURCE 1
 
 #include "os/parker_os.h"
@@ -10,11 +10,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <poll.h>
-#include <signal.h>
 #include <stddef.h>
-#include <string.h>
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -64,66 +60,6 @@ void
 trt_parker_os_wake(trt_parker *p)
 {
     syscall(SYS_futex, &p->word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-}
-
-int
-trt_parker_os_open(trt_parker *p)
-{
-    const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (fd < 0) {
-        return -errno;
-    }
-    p->wake_fd = fd;
-    p->write_fd = fd;
-    return 0;
-}
-
-void
-trt_parker_os_close(trt_parker *p)
-{
-    if (p->wake_fd >= 0) {
-        close(p->wake_fd);
-    }
-    p->wake_fd = -1;
-    p->write_fd = -1;
-}
-
-enum trt_parker_end
-trt_parker_os_poll(trt_parker *p, uint64_t deadline_ns, const trt_signals *unmask)
-{
-    struct pollfd wake = {.fd = p->wake_fd, .events = POLLIN};
-    struct timespec left = {0};
-    sigset_t mask;
-    memcpy(&mask, unmask, sizeof mask);
-    if (deadline_ns != TRT_FOREVER) {
-        const uint64_t now = trt_clock_now_ns();
-        left = timespec_of_ns(deadline_ns > now ? deadline_ns - now : 0);
-    }
-    const int ready = ppoll(&wake, 1, deadline_ns == TRT_FOREVER ? NULL : &left, &mask);
-    if (ready == 0) {
-        return TRT_PARKER_TIMED_OUT;
-    }
-    if (ready < 0) {
-        if (errno == EINTR) {
-            return TRT_PARKER_INTERRUPTED;
-        }
-        trt_panic("ppoll failed");
-    }
-    uint64_t rings;
-    if (read(p->wake_fd, &rings, sizeof rings) < 0 && errno != EAGAIN) {
-        trt_panic("the descriptor that wakes the main thread was closed");
-    }
-    return TRT_PARKER_WOKEN;
-}
-
-void
-trt_parker_os_ring(trt_parker *p)
-{
-    const uint64_t one = 1;
-    /* EAGAIN: the count is at its limit, so the owner wakes anyway. */
-    if (write(p->write_fd, &one, sizeof one) < 0 && errno != EAGAIN) {
-        trt_panic("the descriptor that wakes the main thread was closed");
-    }
 }
 
 #endif

@@ -11,7 +11,7 @@ enum trt_parker_word {
     TRT_PARKER_EMPTY,   /* no token; the owner is awake */
     TRT_PARKER_TOKEN,   /* the token is there; the owner is awake or waking */
     TRT_PARKER_ASLEEP,  /* no token; the owner sleeps, or is about to, on the word */
-    TRT_PARKER_POLLING, /* no token; the same, on wake_fd */
+    TRT_PARKER_POLLING, /* no token; the same, on read_fd */
 };
 
 /* Why a sleep ended. WOKEN may also be for no reason: look at the word. */
@@ -30,14 +30,17 @@ void trt_parker_os_destroy(trt_parker *p);
 enum trt_parker_end trt_parker_os_sleep(trt_parker *p, uint64_t deadline_ns);
 void trt_parker_os_wake(trt_parker *p);
 
-/* Open the descriptors: 0, or negative errno with both still -1. Close them if open. */
+/* Open the pipe: 0, or negative errno with both ends still -1. Close it if open. */
 int trt_parker_os_open(trt_parker *p);
 void trt_parker_os_close(trt_parker *p);
 
-/* Sleep until a trt_parker_os_ring since the last return, with `*unmask` as the signal
- * mask. A ring that comes late makes the next sleep end for no reason. */
-enum trt_parker_end trt_parker_os_poll(trt_parker *p, uint64_t deadline_ns,
-                                       const trt_signals *unmask);
+/* Sleep until a signal or a trt_parker_os_ring since the last return. A ring that comes
+ * late makes the next sleep end for no reason. */
+enum trt_parker_end trt_parker_os_poll(trt_parker *p, uint64_t deadline_ns);
 void trt_parker_os_ring(trt_parker *p);
+
+/* Empty the pipe, if there is one, and keep the signal numbers in it. True if there
+ * were any, kept or not. Owner only. */
+bool trt_parker_os_read(trt_parker *p);
 
 #endif

@@ -73,9 +73,8 @@ trt_parker_os_open(trt_parker *p)
 }
 
 enum trt_parker_end
-trt_parker_os_poll(trt_parker *p, uint64_t deadline_ns, const trt_signals *unmask)
+trt_parker_os_poll(trt_parker *p, uint64_t deadline_ns)
 {
-    (void)unmask;
     return trt_parker_os_sleep(p, deadline_ns);
 }
 
@@ -83,6 +82,13 @@ void
 trt_parker_os_ring(trt_parker *p)
 {
     trt_parker_os_wake(p);
+}
+
+bool
+trt_parker_os_read(trt_parker *p)
+{
+    (void)p;
+    return false;
 }
 
 #endif

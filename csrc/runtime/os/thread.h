@@ -1,4 +1,4 @@
-/* Threads, a mutex, and the signal mask: what the runtime needs of the platform. */
+/* Threads and a mutex: what the runtime needs of the platform. */
 #ifndef TRT_THREAD_H
 #define TRT_THREAD_H
 
@@ -48,10 +48,9 @@ typedef struct trt_thread {
 
 /* Run fn(arg) on a new thread. `name` (copied, cut to 15 bytes) shows in debuggers and
  * `top`. `stack_bytes` is the size of its stack, rounded up to what the platform wants;
- * 0 is the platform's default. The thread starts with every signal blocked, so that the
- * kernel gives signals to the threads that expect them; only those that mean a fault of
- * the thread itself (SIGSEGV and its like) reach their handlers. Returns 0, or negative
- * errno (-ENOMEM, -EAGAIN) with nothing started. Any thread. */
+ * 0 is the platform's default. The thread blocks the signals that its creator blocks,
+ * and so do the processes that it starts: blocking more here would make those deaf.
+ * Returns 0, or negative errno (-ENOMEM, -EAGAIN) with nothing started. Any thread. */
 int trt_thread_start(trt_thread *t, const char *name, size_t stack_bytes,
                      void (*fn)(void *), void *arg);
 
@@ -68,20 +67,5 @@ void trt_thread_yield(void);
  * may be used as the stack grows down, *high the end. False, with both untouched, where
  * the platform does not tell. Costs microseconds: ask once a thread. */
 bool trt_thread_stack_bounds(char **low, char **high);
-
-/* A set of blocked signals, as saved by trt_signals_block; unused on Windows. Holds a
- * sigset_t, which strict C11 does not declare; thread_posix.c asserts that it fits. */
-typedef struct trt_signals {
-    unsigned long bits[1024 / (8 * sizeof(unsigned long))];
-} trt_signals;
-
-/* Block every signal for the calling thread, except those that mean a fault of the
- * thread itself; what was blocked before goes to *saved. Signals that come meanwhile
- * stay pending. */
-void trt_signals_block(trt_signals *saved);
-
-/* Block what *saved says and nothing else; pending signals that it lets through are
- * handled before this returns. */
-void trt_signals_restore(const trt_signals *saved);
 
 #endif

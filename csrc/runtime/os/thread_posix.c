@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +21,6 @@
 
 /* Linux cuts names at this length, the end included. */
 #define NAME_BYTES 16
-
-_Static_assert(sizeof(sigset_t) <= sizeof(trt_signals), "trt_signals is too small");
 
 void
 trt_mutex_init(trt_mutex *m)
@@ -129,10 +126,7 @@ trt_thread_start(trt_thread *t, const char *name, size_t stack_bytes,
         error = pthread_attr_setstacksize(&attributes, round_stack_bytes(stack_bytes));
     }
     if (error == 0) {
-        trt_signals saved;
-        trt_signals_block(&saved); /* the new thread inherits the mask */
         error = pthread_create(&t->handle, &attributes, run_thread, start);
-        trt_signals_restore(&saved);
     }
     pthread_attr_destroy(&attributes);
     if (error != 0) {
@@ -194,29 +188,6 @@ trt_thread_stack_bounds(char **low, char **high)
     (void)high;
     return false;
 #endif
-}
-
-void
-trt_signals_block(trt_signals *saved)
-{
-    /* The kernel sends these to the thread that caused them, and kills the process if
-     * they are blocked; let the handlers that report crashes run. */
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
-    sigset_t blocked, before;
-    sigfillset(&blocked);
-    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
-        sigdelset(&blocked, faults[i]);
-    }
-    pthread_sigmask(SIG_SETMASK, &blocked, &before);
-    memcpy(saved, &before, sizeof before);
-}
-
-void
-trt_signals_restore(const trt_signals *saved)
-{
-    sigset_t before;
-    memcpy(&before, saved, sizeof before);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 #endif

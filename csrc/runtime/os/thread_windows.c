@@ -153,16 +153,4 @@ trt_thread_stack_bounds(char **low, char **high)
     return true;
 }
 
-void
-trt_signals_block(trt_signals *saved)
-{
-    memset(saved, 0, sizeof *saved);
-}
-
-void
-trt_signals_restore(const trt_signals *saved)
-{
-    (void)saved;
-}
-
 #endif

@@ -9,7 +9,8 @@ enum { FIRST_CAPACITY = 16 };
 static trt_table *
 table_create(size_t capacity)
 {
-    trt_table *const table = malloc(sizeof *table + capacity * sizeof table->workers[0]);
+    trt_table *const table =
+        malloc(sizeof *table + capacity * sizeof table->workers[0]);
     if (table) {
         table->older = NULL;
         table->capacity = capacity;

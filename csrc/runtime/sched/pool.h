@@ -1,8 +1,10 @@
-/* What the workers of one process share: the sleep word, the injector, the table of workers.
+/* What the workers of one process share: the sleep word, the injector, the table of
+ * workers.
  *
- * The pool starts no thread: the binding does, since a thread that runs Python is set up
- * there. A pool is created at the first spawn and is never freed while another thread may
- * look at it; a forked child leaves its parent's pool behind and makes a new one.
+ * The pool starts no thread: the binding does, since a thread that runs Python is set
+ * up there. A pool is created at the first spawn and is never freed while another
+ * thread may look at it; a forked child leaves its parent's pool behind and makes a new
+ * one.
  */
 #ifndef TRT_POOL_H
 #define TRT_POOL_H
@@ -17,13 +19,13 @@
 #include "sched/worker.h"
 
 enum {
-    /* The most threads that a pool may have (main included). Each costs a stack and a place
-     * in every search; far beyond the cores of any machine it only does harm. */
+    /* The most threads that a pool may have (main included). Each costs a stack and a
+     * place in every search; far beyond the cores of any machine it only does harm. */
     TRT_POOL_MAX_THREADS = 1024,
 };
 
-/* The table of workers grows by replacement; old tables stay, since a thief may be reading
- * one. A table's first `count` entries never change. */
+/* The table of workers grows by replacement; old tables stay, since a thief may be
+ * reading one. A table's first `count` entries never change. */
 typedef struct trt_table {
     struct trt_table *older; /* freed with the pool */
     size_t capacity;
@@ -34,7 +36,7 @@ typedef struct trt_table {
 typedef struct trt_pool {
     trt_sleep sleep;
     trt_injector injector;
-    trt_mutex lock;             /* guards growth of the table; nothing is taken inside */
+    trt_mutex lock; /* guards growth of the table; nothing is taken inside */
     _Atomic(trt_table *) table; /* written under the lock; [table-grow] publishes it */
     _Atomic(size_t) running;    /* threads that take work now: main and pool threads.
                                  * Written by them, read by searchers as a hint. */
@@ -43,14 +45,15 @@ typedef struct trt_pool {
 /* Prepare an empty pool. Returns 0, or a negative errno with nothing to undo. */
 int trt_pool_init(trt_pool *pool);
 
-/* Release what init took; the workers themselves belong to the caller. No thread uses the
- * pool any more. */
+/* Release what init took; the workers themselves belong to the caller. No thread uses
+ * the pool any more. */
 void trt_pool_destroy(trt_pool *pool);
 
 /* Enter `w` into the table and set its index. Any thread. Returns 0 or -ENOMEM. */
 int trt_pool_enter(trt_pool *pool, trt_worker *w);
 
-/* The workers entered so far, at least those that were when the call began. Any thread. */
+/* The workers entered so far, at least those that were when the call began. Any thread.
+ */
 static inline trt_worker *const *
 trt_pool_workers(trt_pool *pool, size_t *count)
 {

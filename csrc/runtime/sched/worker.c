@@ -7,9 +7,10 @@
 #include "sched/pool.h"
 
 enum {
-    DEQUE_LOG2 = 8,       /* first capacity: 256 entries, 2 KiB */
-    INJECTOR_PERIOD = 61, /* a prime, so that it does not beat with patterns in the load */
-    STEAL_ROUNDS = 2,     /* passes over all victims before giving up */
+    DEQUE_LOG2 = 8, /* first capacity: 256 entries, 2 KiB */
+    INJECTOR_PERIOD =
+        61,           /* a prime, so that it does not beat with patterns in the load */
+    STEAL_ROUNDS = 2, /* passes over all victims before giving up */
 };
 
 int
@@ -159,7 +160,7 @@ trt_worker_sees_work(trt_worker *w)
 }
 
 enum trt_park_result
-trt_worker_sleep(trt_worker *w, uint64_t deadline_ns, const trt_signals *unmask,
+trt_worker_sleep(trt_worker *w, uint64_t deadline_ns, bool signals,
                  bool (*asleep)(trt_worker *))
 {
     trt_sleep *const sleep = &w->pool->sleep;
@@ -168,8 +169,8 @@ trt_worker_sleep(trt_worker *w, uint64_t deadline_ns, const trt_signals *unmask,
     w->searching = false;
     if (!trt_worker_sees_work(w) && (!asleep || asleep(w))) { /* G3 */
         trt_count(&w->counters.sleeps);
-        why = unmask ? trt_parker_park_signals(&w->parker, deadline_ns, unmask)
-                     : trt_parker_park(&w->parker, deadline_ns); /* G4 */
+        why = signals ? trt_parker_park_signals(&w->parker, deadline_ns)
+                      : trt_parker_park(&w->parker, deadline_ns); /* G4 */
     }
     const bool sticky = !trt_inbox_is_empty(&w->inbox);
     w->searching = trt_sleep_retract(sleep, w->index, !sticky); /* L1 */

@@ -5,10 +5,10 @@
  * stolen from; only main and pool threads take work of others. The binding embeds a
  * trt_worker at the head of its own record.
  *
- * Order of search (trt_worker_take): the injector first every 61st time, so that work from
- * outside cannot starve; own deque, newest first; the injector; the deques of others,
- * oldest first, from a random start. What only this worker may run (its inbox, its timers)
- * is looked at by the caller, before.
+ * Order of search (trt_worker_take): the injector first every 61st time, so that work
+ * from outside cannot starve; own deque, newest first; the injector; the deques of
+ * others, oldest first, from a random start. What only this worker may run (its inbox,
+ * its timers) is looked at by the caller, before.
  */
 #ifndef TRT_WORKER_H
 #define TRT_WORKER_H
@@ -31,9 +31,10 @@ typedef enum trt_worker_kind {
     TRT_WORKER_FOREIGN, /* any other thread: spawns, is stolen from, takes nothing */
 } trt_worker_kind;
 
-/* Initialise with trt_worker_init. Lives as long as its pool: thieves may look at the deque
- * and wakers at the parker at any time, so the record of a thread that has ended is reused,
- * never freed. Owner: the thread it stands for, except where a field says otherwise. */
+/* Initialise with trt_worker_init. Lives as long as its pool: thieves may look at the
+ * deque and wakers at the parker at any time, so the record of a thread that has ended
+ * is reused, never freed. Owner: the thread it stands for, except where a field says
+ * otherwise. */
 typedef struct trt_worker {
     trt_deque deque;       /* owner pushes and pops, any thread steals */
     trt_inbox inbox;       /* any thread pushes, owner takes */
@@ -50,20 +51,20 @@ typedef struct trt_worker {
     uint64_t random;       /* xorshift state that picks the first victim; never 0 */
 } trt_worker;
 
-/* Prepare `w` and enter it into the pool's table, where thieves find it. Any thread. Returns
- * 0, or a negative errno with nothing to undo. */
+/* Prepare `w` and enter it into the pool's table, where thieves find it. Any thread.
+ * Returns 0, or a negative errno with nothing to undo. */
 int trt_worker_init(trt_worker *w, struct trt_pool *pool, trt_worker_kind kind);
 
 /* Release what init took. Only when no other thread can reach the pool any more. */
 void trt_worker_destroy(trt_worker *w);
 
-/* Make `item` available to all workers and wake one if that is needed. Owner. Returns 0 or
- * -ENOMEM, then nothing has happened. */
+/* Make `item` available to all workers and wake one if that is needed. Owner. Returns 0
+ * or -ENOMEM, then nothing has happened. */
 int trt_worker_push(trt_worker *w, void *item);
 
-/* Take an item in the order of search, or NULL. Owner; main and pool threads. A worker that
- * finds nothing may be left counted as a searcher: it goes on to trt_worker_sleep or to
- * trt_worker_stop_searching. */
+/* Take an item in the order of search, or NULL. Owner; main and pool threads. A worker
+ * that finds nothing may be left counted as a searcher: it goes on to trt_worker_sleep
+ * or to trt_worker_stop_searching. */
 void *trt_worker_take(trt_worker *w);
 
 /* Stop being counted as a searcher, if counted, and pass the duty on. Owner. */
@@ -72,18 +73,17 @@ void trt_worker_stop_searching(trt_worker *w);
 /* Whether the inbox, the injector or any deque seems to hold something. Owner. */
 bool trt_worker_sees_work(trt_worker *w);
 
-/* Sleep until something may be there to do: going to sleep, steps G1 to L1 of README.md.
- * Returns why; NOTIFIED also when the rescan found something. The caller is counted as a
- * searcher afterwards. `deadline_ns` on the monotonic clock or TRT_FOREVER. With `unmask`
- * the caller has blocked all signals and the parker has signals enabled; a signal then ends
- * the sleep as INTERRUPTED. `asleep`, unless NULL, is called when this worker has announced
- * itself and found nothing; false from it means do not park. Owner, detached. */
-enum trt_park_result trt_worker_sleep(trt_worker *w, uint64_t deadline_ns,
-                                      const trt_signals *unmask,
+/* Sleep until something may be there to do: going to sleep, steps G1 to L1 of
+ * README.md. Returns why; NOTIFIED also when the rescan found something. The caller is
+ * counted as a searcher afterwards. `deadline_ns` on the monotonic clock or
+ * TRT_FOREVER. With `signals` the parker has signals enabled, and one that arrives ends
+ * the sleep as INTERRUPTED. `asleep`, unless NULL, is called when this worker has
+ * announced itself and found nothing; false from it means do not park. Owner, detached. */
+enum trt_park_result trt_worker_sleep(trt_worker *w, uint64_t deadline_ns, bool signals,
                                       bool (*asleep)(trt_worker *));
 
-/* Move what is left in the deque to the injector. Owner, at the end of its thread. Returns
- * 0 or -ENOMEM, then the rest stays where thieves find it. */
+/* Move what is left in the deque to the injector. Owner, at the end of its thread.
+ * Returns 0 or -ENOMEM, then the rest stays where thieves find it. */
 int trt_worker_hand_over(trt_worker *w);
 
 #endif

@@ -31,6 +31,12 @@ add_by_cas(_Atomic(uint32_t) *word, uint32_t delta)
     return before;
 }
 
+#include "os/barrier.h"
+
+#ifdef NO_LIGHT
+#define trt_barrier_light() ((void)0)
+#endif
+
 #include "os/parker.c"
 #include "sched/sleep.c"
 
@@ -41,16 +47,12 @@ add_by_cas(_Atomic(uint32_t) *word, uint32_t delta)
 #define PRODUCERS 1
 #endif
 
-_Atomic(bool) trt_barrier_asymmetric; /* NO_LIGHT: true, so that light is no fence */
+_Atomic(bool) trt_barrier_asymmetric;
 
 void
 trt_barrier_init(void)
 {
-#ifdef NO_LIGHT
-    atomic_init(&trt_barrier_asymmetric, true);
-#else
     atomic_init(&trt_barrier_asymmetric, false);
-#endif
 }
 
 void
@@ -133,10 +135,16 @@ trt_parker_os_close(trt_parker *p)
 }
 
 enum trt_parker_end
-trt_parker_os_poll(trt_parker *p, uint64_t deadline_ns, const trt_signals *unmask)
+trt_parker_os_poll(trt_parker *p, uint64_t deadline_ns)
 {
-    (void)unmask;
     return trt_parker_os_sleep(p, deadline_ns);
+}
+
+bool
+trt_parker_os_read(trt_parker *p)
+{
+    (void)p;
+    return false;
 }
 
 void

@@ -1,0 +1,274 @@
+/* The end: shutdown(), the drain at exit, and knowing when nothing can run any more. */
+#include "core.h"
+
+enum {
+    GRACE_NS = 100 * 1000 * 1000, /* for what does not end by itself */
+};
+
+/* ---- quiet: nothing can run any more ----------------------------------------------
+ */
+
+/* How many tasks that somebody may want have not ended. Ends are read before
+ * beginnings: then 0 means that all had ended when the first sum was complete. */
+uint64_t
+exit_live_tasks(void)
+{
+    size_t count;
+    uint64_t ended = trt_load_seq_cst(&core->never_ran);
+    trt_worker *const *table = trt_pool_workers(core->pool, &count);
+    for (size_t i = 0; i < count; i++) {
+        ended += trt_load_acquire(&table[i]->counters.ran);
+    }
+    uint64_t begun = 0;
+    table = trt_pool_workers(core->pool, &count);
+    for (size_t i = 0; i < count; i++) {
+        begun += trt_load_acquire(&table[i]->counters.spawned);
+    }
+    return begun - ended;
+}
+
+static bool
+only_detached_left(void)
+{
+    return exit_live_tasks() <= trt_load_seq_cst(&core->detached_live);
+}
+
+/* Whether every thread of the pool sleeps and nothing is queued anywhere. Called by
+ * main after it has announced its own sleep. The count of wake-ups is the same before
+ * and after: so nobody has left its sleep during the look, and what was seen empty one
+ * after another was empty all at once. [wakeups] */
+static bool
+is_quiescent(void)
+{
+    trt_pool *const pool = core->pool;
+    const uint32_t before = trt_load_seq_cst(&core->wakeups);
+    if (trt_sleep_sleeping(&pool->sleep) != trt_load_relaxed(&pool->running) ||
+        trt_load_seq_cst(&core->timed_waits) > 0 ||
+        trt_injector_size(&pool->injector) > 0) {
+        return false;
+    }
+    size_t count;
+    trt_worker *const *table = trt_pool_workers(pool, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (trt_deque_size(&table[i]->deque) > 0 ||
+            !trt_inbox_is_empty(&table[i]->inbox)) {
+            return false;
+        }
+    }
+    return trt_sleep_sleeping(&pool->sleep) == trt_load_relaxed(&pool->running) &&
+           trt_load_seq_cst(&core->wakeups) == before;
+}
+
+bool
+exit_asleep(trt_worker *base)
+{
+    if (!trt_load_seq_cst(&core->draining)) {
+        return true;
+    }
+    Worker *const main = core->main;
+    if (base != &main->base) {
+        trt_parker_unpark(
+            &main->base.parker); /* perhaps it was waiting for just this */
+        return true;
+    }
+    if (main->wants_quiet && (is_quiescent() || only_detached_left())) {
+        main->wants_quiet = false;
+        fiber_ready_push(main, &main->root);
+        return false;
+    }
+    return true;
+}
+
+/* On main's root: work until nothing can run, until only detached tasks are left, or
+ * until the deadline. 0; or −1 with the error of a signal handler. */
+static int
+work_until_quiet(Worker *w, uint64_t deadline)
+{
+    Fiber *const root = &w->root;
+    int status = 0;
+    if (deadline != TRT_FOREVER) {
+        root->timer = (trt_timer){.deadline_ns = deadline, .index = TRT_TIMER_IDLE};
+        if (trt_timers_add(&w->base.timers, &root->timer) < 0) {
+            PyErr_NoMemory();
+            return -1;
+        }
+    }
+    trt_store_seq_cst(&core->draining, true);
+    w->wants_quiet = true;
+    status = fiber_park(w);
+    w->wants_quiet = false;
+    trt_store_seq_cst(&core->draining, false);
+    trt_timers_remove(&w->base.timers, &root->timer);
+    if (signals_unguard(w) < 0) {
+        status = -1;
+    }
+    if (status == 0) {
+        status = signals_run_pending(w);
+    }
+    return status;
+}
+
+/* ---- stop -------------------------------------------------------------------------
+ */
+
+static bool
+any_alive(void)
+{
+    for (uint32_t id = 1; id <= core->pool_count; id++) {
+        if (trt_load_acquire(&core->pool_workers[id]->alive)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Raise Cancelled in the Python code that pool threads run now. The last resort at
+ * exit, for code that reaches no checkpoint. */
+static void
+interrupt_threads(void)
+{
+    for (uint32_t id = 1; id <= core->pool_count; id++) {
+        Worker *const w = core->pool_workers[id];
+        if (trt_load_acquire(&w->alive) && trt_load_relaxed(&w->thread_ident)) {
+            PyThreadState_SetAsyncExc(trt_load_relaxed(&w->thread_ident),
+                                      core->cancelled);
+        }
+    }
+}
+
+/* Tell pool threads to end and wait until they have, at most until the deadline. */
+static bool
+stop_threads(Worker *w, uint64_t deadline)
+{
+    trt_store_seq_cst(&core->stopping, true);
+    lifecycle_unpark_all();
+    PyThreadState *const tstate = PyEval_SaveThread();
+    while (any_alive() &&
+           trt_parker_park(&w->base.parker, deadline) != TRT_PARK_TIMED_OUT) {
+    }
+    PyEval_RestoreThread(tstate);
+    return !any_alive();
+}
+
+/* End main's hub and its runners. */
+static void
+stop_hub(Worker *w)
+{
+    if (w->hub.greenlet) {
+        if (fiber_switch(w, &w->hub) < 0) {
+            PyErr_WriteUnraisable(NULL);
+        }
+        Py_CLEAR(w->hub.greenlet);
+        Py_CLEAR(w->root.greenlet);
+    }
+    signals_unguard(w);
+}
+
+/* Drain and stop, on main's root. `patient`: wait for running tasks however long they
+ * take. True: all threads have ended. */
+static bool
+end_runtime(Worker *w, bool patient, uint64_t deadline)
+{
+    trt_store_seq_cst(&core->closing, true);
+    if (patient && work_until_quiet(w, deadline) < 0) {
+        patient = false; /* Ctrl-C ends the drain */
+        PyErr_Clear();
+    }
+    /* What is left waits for somebody who never comes, or is not wanted. */
+    trt_store_seq_cst(&core->cancel_all, true);
+    lifecycle_unpark_all();
+    for (int round = 0; round < 2; round++) {
+        const bool bounded =
+            !patient || only_detached_left() || deadline != TRT_FOREVER;
+        const uint64_t until = bounded ? trt_clock_now_ns() + GRACE_NS : TRT_FOREVER;
+        if (work_until_quiet(w, until) < 0) {
+            patient = false;
+            PyErr_Clear();
+        }
+        if (exit_live_tasks() == 0) {
+            break;
+        }
+        interrupt_threads();
+    }
+    const bool bounded = exit_live_tasks() > 0;
+    const bool ended =
+        stop_threads(w, bounded ? trt_clock_now_ns() + GRACE_NS : TRT_FOREVER);
+    stop_hub(w);
+    return ended;
+}
+
+/* Make ready for a new start. */
+static void
+reset(void)
+{
+    trt_store_relaxed(&core->threads, 0);
+    trt_store_relaxed(&core->cancel_all, false);
+    trt_store_relaxed(&core->stopping, false);
+    trt_store_relaxed(&core->closing, false);
+    if (core->main) {
+        core->main->cancel_seen = false;
+    }
+}
+
+PyObject *
+core_shutdown(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    int wait, cancel;
+    PyObject *timeout;
+    uint64_t deadline;
+    if (!PyArg_ParseTuple(args, "ppO:shutdown", &wait, &cancel, &timeout) ||
+        wait_deadline(timeout, &deadline) < 0) {
+        return NULL;
+    }
+    if (trt_load_relaxed(&core->threads) == 0) {
+        Py_RETURN_TRUE;
+    }
+    Worker *const w = worker_self();
+    if (!w) {
+        return NULL;
+    }
+    if (w->base.kind != TRT_WORKER_MAIN || w->current != &w->root || w->root.task) {
+        PyErr_SetString(
+            PyExc_RuntimeError,
+            "shutdown() must be called by the main thread outside of tasks");
+        return NULL;
+    }
+    if (!wait && !cancel) {
+        trt_store_seq_cst(&core->closing, true);
+        return PyBool_FromLong(exit_live_tasks() == 0);
+    }
+    const bool ended = end_runtime(w, wait && !cancel, deadline);
+    if (ended) {
+        reset();
+    }
+    return PyBool_FromLong(ended);
+}
+
+/* Whether the program ends because of Ctrl-C that nobody has caught. */
+static bool
+ends_by_interrupt(void)
+{
+    PyObject *const type = PySys_GetObject("last_type"); /* borrowed */
+    return type && PyErr_GivenExceptionMatches(type, PyExc_KeyboardInterrupt);
+}
+
+PyObject *
+core_at_exit(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    if (trt_load_relaxed(&core->threads) == 0) {
+        Py_RETURN_NONE;
+    }
+    Worker *const w = worker_self();
+    if (!w) {
+        return NULL;
+    }
+    if (w->base.kind == TRT_WORKER_MAIN && w->current == &w->root) {
+        if (end_runtime(w, !ends_by_interrupt(), TRT_FOREVER)) {
+            reset();
+        }
+        core->exited = true;
+        trt_store_seq_cst(&core->closing,
+                          true); /* but for main, see lifecycle_accepts */
+    }
+    Py_RETURN_NONE;
+}

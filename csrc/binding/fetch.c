@@ -1,0 +1,184 @@
+/* fetch(), wait() and yield_now(): arguments in, outcomes out. */
+#include "core.h"
+
+#include <math.h>
+
+int
+wait_deadline(PyObject *timeout, uint64_t *deadline_ns)
+{
+    if (timeout == Py_None) {
+        *deadline_ns = TRT_FOREVER;
+        return 0;
+    }
+    const double seconds = PyFloat_AsDouble(timeout);
+    if (seconds == -1.0 && PyErr_Occurred()) {
+        if (PyErr_ExceptionMatches(PyExc_TypeError)) {
+            PyErr_Format(PyExc_TypeError,
+                         "timeout must be a number of seconds or None, not '%.100s'",
+                         Py_TYPE(timeout)->tp_name);
+        }
+        return -1;
+    }
+    if (isnan(seconds)) {
+        PyErr_SetString(PyExc_ValueError,
+                        "timeout must be a number of seconds or None, not NaN");
+        return -1;
+    }
+    const uint64_t now = trt_clock_now_ns();
+    if (seconds >= 1e9) { /* 31 years */
+        *deadline_ns = TRT_FOREVER - 1;
+    } else {
+        *deadline_ns = seconds > 0 ? now + (uint64_t)(seconds * 1e9) : now;
+    }
+    return 0;
+}
+
+PyObject *
+fetch_task(TaskObject *task, uint64_t deadline)
+{
+    Worker *const w = worker_self();
+    if (!w) {
+        return NULL;
+    }
+    const int finished = wait_for(w, task, deadline);
+    if (finished < 0) {
+        return NULL;
+    }
+    if (!finished) {
+        PyErr_SetNone(PyExc_TimeoutError);
+        return NULL;
+    }
+    return task_outcome(task);
+}
+
+static TaskObject *
+as_task(const char *who, PyObject *op)
+{
+    if (!Py_IS_TYPE(op, core->task_type)) {
+        PyErr_Format(PyExc_TypeError, "%s takes a taskrt.Task, not '%.100s'", who,
+                     Py_TYPE(op)->tp_name);
+        return NULL;
+    }
+    return (TaskObject *)op;
+}
+
+/* The deadline that a keyword argument `timeout` asks for, if there is one. */
+static int
+keyword_deadline(const char *who, PyObject *const *values, PyObject *kwnames,
+                 uint64_t *deadline)
+{
+    *deadline = TRT_FOREVER;
+    const Py_ssize_t nkw = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
+    for (Py_ssize_t i = 0; i < nkw; i++) {
+        if (PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, i), core->str_timeout) != 0) {
+            PyErr_Format(PyExc_TypeError,
+                         "%s got an unexpected keyword argument '%U'; it takes timeout",
+                         who, PyTuple_GET_ITEM(kwnames, i));
+            return -1;
+        }
+        if (wait_deadline(values[i], deadline) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+PyObject *
+core_fetch(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
+           PyObject *kwnames)
+{
+    if (nargs < 1 || nargs > 2 || (nargs == 2 && kwnames)) {
+        PyErr_Format(PyExc_TypeError,
+                     "fetch() takes a task and perhaps a timeout (%zd arguments given)",
+                     nargs + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0));
+        return NULL;
+    }
+    TaskObject *const task = as_task("fetch()", args[0]);
+    uint64_t deadline = TRT_FOREVER;
+    if (!task) {
+        return NULL;
+    }
+    if (nargs == 2
+            ? wait_deadline(args[1], &deadline) < 0
+            : kwnames && keyword_deadline("fetch()", args + 1, kwnames, &deadline)) {
+        return NULL;
+    }
+    return fetch_task(task, deadline);
+}
+
+/* An interrupt that ended a task which ran here as a call was meant for this thread. */
+static bool
+was_interrupted_here(Worker *w, TaskObject *task)
+{
+    return w->base.kind == TRT_WORKER_MAIN && w->current == &w->root &&
+           trt_load_relaxed(&task->fiber) == &w->root &&
+           trt_task_get_state(&task->base) == TRT_TASK_FAILED &&
+           PyErr_GivenExceptionMatches(task->result, PyExc_KeyboardInterrupt) &&
+           !task_flag(task, TRT_TASK_OBSERVED);
+}
+
+PyObject *
+core_wait(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
+          PyObject *kwnames)
+{
+    uint64_t deadline;
+    if (keyword_deadline("wait()", args + nargs, kwnames, &deadline) < 0) {
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < nargs; i++) {
+        if (!as_task("wait()", args[i])) {
+            return NULL;
+        }
+    }
+    Worker *const w = worker_self();
+    if (!w) {
+        return NULL;
+    }
+    for (Py_ssize_t i = nargs; i-- > 0;) { /* newest first: that is the deque's order */
+        TaskObject *const task = (TaskObject *)args[i];
+        const bool was_finished = task_is_finished(task);
+        const int finished = wait_for(w, task, deadline);
+        if (finished < 0) {
+            return NULL;
+        }
+        if (!finished) {
+            Py_RETURN_FALSE;
+        }
+        if (!was_finished && was_interrupted_here(w, task)) {
+            return task_outcome(task);
+        }
+    }
+    Py_RETURN_TRUE;
+}
+
+PyObject *
+core_yield_now(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    Worker *const w = worker_self();
+    if (!w || wait_checkpoint(w->current) < 0) {
+        return NULL;
+    }
+    Fiber *const fiber = w->current;
+    if (w->base.kind == TRT_WORKER_FOREIGN || !fiber_can_switch(w)) {
+        Py_BEGIN_ALLOW_THREADS trt_thread_yield();
+        Py_END_ALLOW_THREADS Py_RETURN_FALSE;
+    }
+    if (!fiber_has_others(w)) {
+        Py_RETURN_FALSE;
+    }
+    wait_suspend_task(fiber->task);
+    if (fiber->task) {
+        trt_task_ready(&fiber->task->base);
+    }
+    PyObject *const loop = context_take_loop(PyThreadState_Get());
+    int status = fiber_yield(w);
+    if (fiber == &w->root && signals_unguard(w) < 0) {
+        status = -1;
+    }
+    context_put_loop(loop);
+    wait_resume_task(fiber->task);
+    if (status < 0 || wait_checkpoint(fiber) < 0) {
+        return NULL;
+    }
+    Py_RETURN_TRUE;
+}
