@@ -12,6 +12,8 @@ class CancelledError(concurrent.futures.CancelledError):
     `concurrent.futures.CancelledError`.
     """
 
+    __module__ = "taskrt"
+
 
 class Cancelled(BaseException):
     """Raised inside a task that has been asked to end, at each of its checkpoints.
@@ -20,10 +22,16 @@ class Cancelled(BaseException):
     the task then ends as cancelled.
     """
 
+    __module__ = "taskrt"
+
 
 class DeadlockError(RuntimeError):
     """Raised by a wait that could never end."""
 
+    __module__ = "taskrt"
+
 
 class TaskLostError(RuntimeError):
     """Raised by a wait for a task that went down with its process or its thread."""
+
+    __module__ = "taskrt"

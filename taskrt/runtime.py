@@ -144,6 +144,8 @@ def _install_hooks() -> None:
         pass
     atexit.register(_core._at_exit)  # for what exit functions have spawned
     gc.callbacks.append(_core._on_collection)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_core._after_fork)
 
 
 def _end_child(error: BaseException | None) -> NoReturn:

@@ -4,38 +4,40 @@ from __future__ import annotations
 
 import concurrent.futures
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import greenlet
 import pytest
-from support.gates import Gate, pinned, until, until_suspended
+from support.gates import Gate, here, pinned, until, until_suspended
 
 import taskrt
 from taskrt import (
     Cancelled,
     CancelledError,
+    Task,
     cancel_requested,
     checkpoint,
-    current_task,
     fetch,
     spawn,
     wait,
 )
 
 
-def test_the_two_errors_are_of_their_kinds():
+def test_the_two_errors_are_of_their_kinds() -> None:
     assert issubclass(CancelledError, concurrent.futures.CancelledError)
     assert issubclass(Cancelled, BaseException)
     assert not issubclass(Cancelled, Exception)
 
 
-# --- before the start ------------------------------------------------------------------
+# --- before the start -----------------------------------------------------------------
 
 
-def test_a_task_that_has_not_started_never_runs():
-    ran = []
+def test_a_task_that_has_not_started_never_runs() -> None:
+    ran: list[int] = []
     task = pinned(ran.append, 1)
     assert task.cancel() is True
-    for ask in (fetch, taskrt.Task.result, taskrt.Task.exception):
+    for ask in (fetch, Task.result, Task.exception):
         with pytest.raises(CancelledError):
             ask(task)
     assert wait(task) is True
@@ -46,7 +48,7 @@ def test_a_task_that_has_not_started_never_runs():
     assert task.cancelled()
 
 
-def test_message_of_the_cancel_reaches_the_asker():
+def test_message_of_the_cancel_reaches_the_asker() -> None:
     task = pinned(int)
     task.cancel("out of time")
     with pytest.raises(CancelledError, match="out of time"):
@@ -57,14 +59,14 @@ def test_message_of_the_cancel_reaches_the_asker():
         fetch(task)
 
 
-def test_cancelled_error_names_the_task():
+def test_cancelled_error_names_the_task() -> None:
     task = taskrt.Spawner(pinned=True, name="unlucky")(int)
     task.cancel()
     with pytest.raises(CancelledError, match="unlucky"):
         fetch(task)
 
 
-def test_only_a_finished_task_refuses():
+def test_only_a_finished_task_refuses() -> None:
     task = pinned(int)
     assert task.cancel() is True
     assert task.cancel() is False
@@ -78,11 +80,11 @@ def test_only_a_finished_task_refuses():
     assert isinstance(failed.exception(), ZeroDivisionError)
 
 
-def test_cancel_of_a_pending_task_wakes_its_waiters():
+def test_cancel_of_a_pending_task_wakes_its_waiters() -> None:
     task = pinned(int)
-    answers = []
+    answers: list[object] = []
 
-    def ask():
+    def ask() -> None:
         asking.wait()
         with pytest.raises(CancelledError):
             fetch(task)
@@ -99,9 +101,9 @@ def test_cancel_of_a_pending_task_wakes_its_waiters():
     assert answers == ["cancelled"] * 3
 
 
-def test_cancel_from_a_foreign_thread():
+def test_cancel_from_a_foreign_thread() -> None:
     task = pinned(int)
-    answers = []
+    answers: list[object] = []
     thread = threading.Thread(target=lambda: answers.append(task.cancel()))
     thread.start()
     thread.join()
@@ -109,8 +111,8 @@ def test_cancel_from_a_foreign_thread():
     assert task.cancelled()
 
 
-def test_callbacks_of_a_cancelled_task_run():
-    seen = []
+def test_callbacks_of_a_cancelled_task_run() -> None:
+    seen: list[Task[int]] = []
     task = pinned(int)
     task.add_done_callback(seen.append)
     task.cancel()
@@ -118,11 +120,11 @@ def test_callbacks_of_a_cancelled_task_run():
     assert seen == [task]
 
 
-def test_cancel_and_start_race_to_one_outcome():
+def test_cancel_and_start_race_to_one_outcome() -> None:
     for _ in range(200):
-        ran = []
+        ran: list[int] = []
         tasks = [spawn(ran.append, i) for i in range(20)]
-        answers = []
+        answers: list[object] = []
         thread = threading.Thread(
             target=lambda tasks=tasks: answers.extend(t.cancel() for t in tasks)
         )
@@ -134,15 +136,16 @@ def test_cancel_and_start_race_to_one_outcome():
         assert all(answers[i] for i in cancelled)
 
 
-# --- while waiting ---------------------------------------------------------------------
+# --- while waiting --------------------------------------------------------------------
 
 
-def waits(task):
+def waits(task: Task[object]) -> object:
     trail.append("in")
     try:
         return fetch(task)
     except Exception:
         trail.append("swallowed by except Exception")
+        return None
     except BaseException as error:
         trail.append(type(error))
         raise
@@ -154,11 +157,11 @@ trail: list[object] = []
 
 
 @pytest.fixture(autouse=True)
-def clean_trail():
+def clean_trail() -> None:
     trail.clear()
 
 
-def test_a_suspended_task_wakes_with_cancelled():
+def test_a_suspended_task_wakes_with_cancelled() -> None:
     with Gate(5) as gate:
         task = spawn(waits, gate.task)
         until_suspended(task)
@@ -184,7 +187,7 @@ def test_a_suspended_task_wakes_with_cancelled():
     ],
     ids=["fetch", "fetch timed", "wait", "wait timed", "result", "exception"],
 )
-def test_every_wait_is_a_cancel_point(block):
+def test_every_wait_is_a_cancel_point(block: Callable[[Task[Any]], object]) -> None:
     with Gate() as gate:
         task = spawn(block, gate.task)
         until_suspended(task)
@@ -194,7 +197,7 @@ def test_every_wait_is_a_cancel_point(block):
         assert gate.task.running()
 
 
-def test_one_waiter_is_cancelled_and_the_others_are_not():
+def test_one_waiter_is_cancelled_and_the_others_are_not() -> None:
     with Gate("value") as gate:
         tasks = [spawn(fetch, gate.task) for _ in range(20)]
         until_suspended(*tasks)
@@ -207,7 +210,7 @@ def test_one_waiter_is_cancelled_and_the_others_are_not():
         assert [fetch(t) for t in tasks[1::2]] == ["value"] * 10
 
 
-def test_cancel_does_not_reach_the_task_waited_for():
+def test_cancel_does_not_reach_the_task_waited_for() -> None:
     with Gate() as gate:
         child = spawn(fetch, gate.task)
         until_suspended(child)
@@ -221,12 +224,12 @@ def test_cancel_does_not_reach_the_task_waited_for():
         assert fetch(child) is None
 
 
-def test_cancel_of_a_parent_spares_the_child_it_runs_inline():
-    """The child stands on its parent's stack: the parent cannot leave before it ends."""
+def test_cancel_of_a_parent_spares_the_child_it_runs_inline() -> None:
+    """The child stands on its parent's stack: the parent cannot end before it."""
     with Gate(3) as gate:
         children = []
 
-        def parent():
+        def parent() -> None:
             children.append(pinned(fetch, gate.task))
             fetch(children[0])
             checkpoint()
@@ -242,8 +245,8 @@ def test_cancel_of_a_parent_spares_the_child_it_runs_inline():
             fetch(task)
 
 
-def test_a_parent_sees_the_cancellation_of_its_child_as_an_exception():
-    def parent(child):
+def test_a_parent_sees_the_cancellation_of_its_child_as_an_exception() -> None:
+    def parent(child: Task[int]) -> str:
         with pytest.raises(CancelledError):
             fetch(child)
         return "went on"
@@ -253,7 +256,7 @@ def test_a_parent_sees_the_cancellation_of_its_child_as_an_exception():
     assert fetch(spawn(parent, child)) == "went on"
 
 
-def test_a_parent_that_lets_it_pass_has_failed():
+def test_a_parent_that_lets_it_pass_has_failed() -> None:
     child = pinned(int)
     child.cancel()
     parent = spawn(fetch, child)
@@ -262,7 +265,7 @@ def test_a_parent_that_lets_it_pass_has_failed():
     assert parent.state == "failed"
 
 
-def test_the_task_waited_for_ends_between_the_cancel_and_the_wake_up():
+def test_the_task_waited_for_ends_between_the_cancel_and_the_wake_up() -> None:
     with Gate("too late") as gate:
         tasks = [pinned(waits, gate.task) for _ in range(10)]
         until_suspended(*tasks)
@@ -273,7 +276,7 @@ def test_the_task_waited_for_ends_between_the_cancel_and_the_wake_up():
         assert all(task.cancelled() for task in tasks)
 
 
-def test_cancel_and_wake_up_race_to_one_outcome():
+def test_cancel_and_wake_up_race_to_one_outcome() -> None:
     for _ in range(200):
         with Gate("value") as gate:
             task = spawn(waits, gate.task)
@@ -293,14 +296,14 @@ def test_cancel_and_wake_up_race_to_one_outcome():
         trail.clear()
 
 
-# --- while running ---------------------------------------------------------------------
+# --- while running --------------------------------------------------------------------
 
 
-def test_a_running_task_meets_it_at_the_next_checkpoint():
-    def run():
+def test_a_running_task_meets_it_at_the_next_checkpoint() -> None:
+    def run() -> None:
         assert not cancel_requested()
         checkpoint()
-        assert current_task().cancel("myself") is True
+        assert here().cancel("myself") is True
         assert cancel_requested()
         trail.append("goes on until it looks")
         with pytest.raises(Cancelled, match="myself"):
@@ -314,9 +317,9 @@ def test_a_running_task_meets_it_at_the_next_checkpoint():
     assert task.state == "failed"
 
 
-def test_cancelled_that_leaves_the_function_makes_the_task_cancelled():
-    def run():
-        current_task().cancel()
+def test_cancelled_that_leaves_the_function_makes_the_task_cancelled() -> None:
+    def run() -> None:
+        here().cancel()
         try:
             checkpoint()
         finally:
@@ -329,11 +332,11 @@ def test_cancelled_that_leaves_the_function_makes_the_task_cancelled():
     assert trail == ["finally"]
 
 
-def test_a_request_stays_until_the_task_ends():
+def test_a_request_stays_until_the_task_ends() -> None:
     """Level-triggered: swallowing one leaves the next checkpoint cancelled too."""
 
-    def stubborn():
-        current_task().cancel()
+    def stubborn() -> object:
+        here().cancel()
         for _ in range(5):
             with pytest.raises(Cancelled):
                 checkpoint()
@@ -356,9 +359,11 @@ def test_a_request_stays_until_the_task_ends():
     ],
     ids=["checkpoint", "yield_now", "fetch", "wait", "exception"],
 )
-def test_every_suspension_point_meets_an_earlier_request(point):
-    def run():
-        current_task().cancel()
+def test_every_suspension_point_meets_an_earlier_request(
+    point: Callable[[], object],
+) -> None:
+    def run() -> None:
+        here().cancel()
         point()
 
     with Gate() as gate:
@@ -368,12 +373,12 @@ def test_every_suspension_point_meets_an_earlier_request(point):
         gate_task.clear()
 
 
-gate_task: list[taskrt.Task[object]] = []
+gate_task: list[Task[object]] = []
 
 
-def test_a_running_task_that_never_looks_keeps_its_result():
-    def run():
-        current_task().cancel()
+def test_a_running_task_that_never_looks_keeps_its_result() -> None:
+    def run() -> object:
+        here().cancel()
         return "done all the same"
 
     task = spawn(run)
@@ -381,20 +386,20 @@ def test_a_running_task_that_never_looks_keeps_its_result():
     assert not task.cancelled()
 
 
-def test_request_from_another_thread_reaches_a_running_task():
+def test_request_from_another_thread_reaches_a_running_task() -> None:
     started = threading.Event()
 
-    def busy():
+    def busy() -> None:
         started.set()
         while not cancel_requested():
             pass
         checkpoint()
 
-    def foreign():
+    def foreign() -> None:
         tasks.append(spawn(busy))
         wait(tasks[0])
 
-    tasks: list[taskrt.Task[None]] = []
+    tasks: list[Task[None]] = []
     thread = threading.Thread(target=foreign)
     thread.start()
     started.wait()
@@ -403,13 +408,13 @@ def test_request_from_another_thread_reaches_a_running_task():
     assert tasks[0].cancelled()
 
 
-def test_the_child_is_asked_and_not_its_inline_parent():
-    def child():
-        current_task().cancel()
+def test_the_child_is_asked_and_not_its_inline_parent() -> None:
+    def child() -> None:
+        here().cancel()
         assert cancel_requested()
         checkpoint()
 
-    def parent():
+    def parent() -> object:
         task = pinned(child)
         with pytest.raises(CancelledError):
             fetch(task)
@@ -420,16 +425,16 @@ def test_the_child_is_asked_and_not_its_inline_parent():
     assert fetch(spawn(parent)) == "untouched"
 
 
-def test_outside_a_task_there_is_nothing_to_cancel():
+def test_outside_a_task_there_is_nothing_to_cancel() -> None:
     checkpoint()
     assert cancel_requested() is False
 
 
-def test_greenlet_exit_is_a_quiet_cancel(monkeypatch):
-    reports = []
+def test_greenlet_exit_is_a_quiet_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
+    reports: list[object] = []
     monkeypatch.setattr("sys.unraisablehook", reports.append)
 
-    def leave():
+    def leave() -> None:
         raise greenlet.GreenletExit
 
     task = spawn(leave)
@@ -442,8 +447,10 @@ def test_greenlet_exit_is_a_quiet_cancel(monkeypatch):
     assert reports == []
 
 
-def test_a_cancelled_task_that_nobody_asks_about_is_not_reported(monkeypatch):
-    reports = []
+def test_a_cancelled_task_that_nobody_asks_about_is_not_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reports: list[object] = []
     monkeypatch.setattr("sys.unraisablehook", reports.append)
     with Gate() as gate:
         task = spawn(fetch, gate.task)
@@ -456,12 +463,12 @@ def test_a_cancelled_task_that_nobody_asks_about_is_not_reported(monkeypatch):
     assert reports == []
 
 
-def test_cleanup_may_spawn():
+def test_cleanup_may_spawn() -> None:
     born = []
 
-    def run():
+    def run() -> None:
         try:
-            current_task().cancel()
+            here().cancel()
             checkpoint()
         finally:
             born.append(spawn(lambda: "cleaned up"))
@@ -472,7 +479,7 @@ def test_cleanup_may_spawn():
     assert fetch(born[0]) == "cleaned up"
 
 
-def test_a_worker_survives_a_storm_of_cancellations():
+def test_a_worker_survives_a_storm_of_cancellations() -> None:
     with Gate() as gate:
         for _ in range(20):
             tasks = [spawn(fetch, gate.task) for _ in range(50)]

@@ -7,6 +7,8 @@ import gc
 import sys
 import threading
 import traceback
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from support.gates import Gate, pinned, until, until_suspended
@@ -19,28 +21,31 @@ class Boom(Exception):
     pass
 
 
-def raiser(error):
+def raiser(error: BaseException) -> None:
     raise error
 
 
-def outer(error):
+def outer(error: BaseException) -> None:
     raiser(error)
 
 
-def frames(error):
+def frames(error: BaseException | None) -> list[str]:
+    assert error is not None
     return [frame.name for frame in traceback.extract_tb(error.__traceback__)]
 
 
-def test_the_taskrt_errors_are_of_their_kinds():
+def test_the_taskrt_errors_are_of_their_kinds() -> None:
     assert issubclass(taskrt.DeadlockError, RuntimeError)
     assert issubclass(taskrt.TaskLostError, RuntimeError)
 
 
-# --- the failure crosses over ----------------------------------------------------------
+# --- the failure crosses over ---------------------------------------------------------
 
 
 @pytest.mark.parametrize("spawner", [spawn, pinned], ids=["anywhere", "inline"])
-def test_every_asker_gets_the_original_object(spawner):
+def test_every_asker_gets_the_original_object(
+    spawner: Callable[..., Task[Any]],
+) -> None:
     error = Boom("once")
     task = spawner(outer, error)
     for ask in (fetch, fetch, Task.result, Task.result):
@@ -60,7 +65,7 @@ def test_every_asker_gets_the_original_object(spawner):
         RecursionError, MemoryError, TimeoutError, BaseException, taskrt.DeadlockError,
     ],
 )  # fmt: skip
-def test_any_exception_is_a_failure_and_nothing_more(kind):
+def test_any_exception_is_a_failure_and_nothing_more(kind: type[BaseException]) -> None:
     error = kind("text")
     task = spawn(outer, error)
     until(task.done)
@@ -72,8 +77,8 @@ def test_any_exception_is_a_failure_and_nothing_more(kind):
     assert fetch(spawn(int)) == 0
 
 
-def test_real_runaway_recursion_fails_one_task_only():
-    def forever():
+def test_real_runaway_recursion_fails_one_task_only() -> None:
+    def forever() -> object:
         return forever()
 
     tasks = [spawn(forever) for _ in range(5)]
@@ -83,12 +88,12 @@ def test_real_runaway_recursion_fails_one_task_only():
     assert fetch(spawn(int)) == 0
 
 
-def test_exception_of_a_success_is_none():
+def test_exception_of_a_success_is_none() -> None:
     task = spawn(int)
     assert task.exception() is None
 
 
-def test_traceback_shows_the_tasks_own_frames():
+def test_traceback_shows_the_tasks_own_frames() -> None:
     task = spawn(outer, Boom())
     with pytest.raises(Boom) as caught:
         fetch(task)
@@ -96,8 +101,8 @@ def test_traceback_shows_the_tasks_own_frames():
 
 
 @pytest.mark.parametrize("spawner", [spawn, pinned], ids=["anywhere", "inline"])
-def test_traceback_neither_grows_nor_mixes(spawner):
-    def fetch_deep(task, depth):
+def test_traceback_neither_grows_nor_mixes(spawner: Callable[..., Task[Any]]) -> None:
+    def fetch_deep(task: taskrt.Task[object], depth: int) -> object:
         return fetch(task) if depth == 0 else fetch_deep(task, depth - 1)
 
     task = spawner(outer, Boom())
@@ -110,15 +115,15 @@ def test_traceback_neither_grows_nor_mixes(spawner):
         assert frames(caught.value).count("raiser") == 1
 
 
-def test_exception_comes_with_the_tasks_own_traceback():
+def test_exception_comes_with_the_tasks_own_traceback() -> None:
     assert frames(spawn(outer, Boom()).exception()) == ["outer", "raiser"]
 
 
-def test_traceback_through_a_chain_of_tasks_shows_every_task():
-    def middle(error):
+def test_traceback_through_a_chain_of_tasks_shows_every_task() -> None:
+    def middle(error: BaseException) -> None:
         fetch(spawn(outer, error))
 
-    def top(error):
+    def top(error: BaseException) -> None:
         fetch(spawn(middle, error))
 
     task = spawn(top, Boom())
@@ -129,7 +134,7 @@ def test_traceback_through_a_chain_of_tasks_shows_every_task():
         assert own == ["top", "middle", "outer", "raiser"]
 
 
-def test_one_note_names_the_task():
+def test_one_note_names_the_task() -> None:
     error = Boom()
     task = Spawner(name="mower")(outer, error)
     for _ in range(3):
@@ -138,7 +143,7 @@ def test_one_note_names_the_task():
     assert [note for note in error.__notes__ if "mower" in note] == ["in task mower"]
 
 
-def test_notes_of_the_program_are_kept():
+def test_notes_of_the_program_are_kept() -> None:
     error = Boom()
     error.add_note("mine")
     task = spawn(outer, error)
@@ -151,21 +156,21 @@ def test_notes_of_the_program_are_kept():
 class Odd(Exception):
     """An exception that will not take a note."""
 
-    __notes__ = "not a list"
+    __notes__: Any = "not a list"
 
-    def add_note(self, note):
+    def add_note(self, note: object) -> None:
         raise AssertionError("no notes, please")
 
 
-def test_an_exception_that_takes_no_note_is_raised_all_the_same():
+def test_an_exception_that_takes_no_note_is_raised_all_the_same() -> None:
     error = Odd()
     with pytest.raises(Odd) as caught:
         fetch(spawn(outer, error))
     assert caught.value is error
 
 
-def test_cause_and_context_are_kept():
-    def chained():
+def test_cause_and_context_are_kept() -> None:
+    def chained() -> None:
         try:
             raiser(KeyError("first"))
         except KeyError as first:
@@ -173,6 +178,7 @@ def test_cause_and_context_are_kept():
 
     task = spawn(chained)
     error = task.exception()
+    assert error is not None
     assert isinstance(error.__cause__, KeyError)
     assert error.__context__ is error.__cause__
     with pytest.raises(Boom) as caught:
@@ -180,8 +186,8 @@ def test_cause_and_context_are_kept():
     assert isinstance(caught.value.__cause__, KeyError)
 
 
-def test_an_exception_being_handled_here_is_no_business_of_the_task():
-    def look():
+def test_an_exception_being_handled_here_is_no_business_of_the_task() -> None:
+    def look() -> object:
         return sys.exc_info()[1]
 
     try:
@@ -189,12 +195,14 @@ def test_an_exception_being_handled_here_is_no_business_of_the_task():
     except ValueError:
         assert fetch(pinned(look)) is None
         task = pinned(outer, Boom())
-        assert task.exception().__context__ is None
+        error = task.exception()
+        assert error is not None
+        assert error.__context__ is None
         assert isinstance(sys.exc_info()[1], ValueError)
 
 
-def test_exceptions_being_handled_do_not_mix_between_suspended_tasks():
-    def handle(task, error):
+def test_exceptions_being_handled_do_not_mix_between_suspended_tasks() -> None:
+    def handle(task: taskrt.Task[object], error: BaseException) -> object:
         try:
             raise error
         except Boom as mine:
@@ -211,11 +219,11 @@ def test_exceptions_being_handled_do_not_mix_between_suspended_tasks():
         assert all(map(fetch, tasks))
 
 
-def test_failure_wakes_every_waiter():
+def test_failure_wakes_every_waiter() -> None:
     error = Boom()
     got = []
 
-    def ask(task):
+    def ask(task: taskrt.Task[object]) -> None:
         with pytest.raises(Boom) as caught:
             fetch(task)
         got.append(caught.value)
@@ -233,7 +241,7 @@ def test_failure_wakes_every_waiter():
     assert got == [error] * 15
 
 
-def test_one_exception_object_may_fail_several_tasks():
+def test_one_exception_object_may_fail_several_tasks() -> None:
     error = Boom()
     for name in ("one", "two"):
         task = Spawner(name=name)(raiser, error)
@@ -242,15 +250,15 @@ def test_one_exception_object_may_fail_several_tasks():
         assert caught.value is error
 
 
-# --- failures that nobody fetches ------------------------------------------------------
+# --- failures that nobody fetches -----------------------------------------------------
 
 
 @pytest.fixture
-def reports(monkeypatch):
+def reports(monkeypatch: pytest.MonkeyPatch) -> object:
     """What `sys.unraisablehook` is told, as (error, message)."""
     found: list[tuple[BaseException, str]] = []
 
-    def hook(report):
+    def hook(report: Any) -> None:
         found.append((report.exc_value, f"{report.err_msg} {report.object!r}"))
 
     monkeypatch.setattr(sys, "unraisablehook", hook)
@@ -258,14 +266,16 @@ def reports(monkeypatch):
     found.clear()
 
 
-def settle():
+def settle() -> None:
     """Give every reference that a worker still holds the time to go."""
     gc.collect()
     wait(*[spawn(int) for _ in range(20)])
     gc.collect()
 
 
-def test_unobserved_failure_is_reported_once_when_the_task_dies(reports):
+def test_unobserved_failure_is_reported_once_when_the_task_dies(
+    reports: list[tuple[BaseException, str]],
+) -> None:
     error = Boom("lost")
     task = Spawner(name="forgotten")(outer, error)
     wait(task)
@@ -279,7 +289,9 @@ def test_unobserved_failure_is_reported_once_when_the_task_dies(reports):
     assert frames(error) == ["outer", "raiser"]
 
 
-def test_a_failure_that_was_never_held_is_reported(reports):
+def test_a_failure_that_was_never_held_is_reported(
+    reports: list[tuple[BaseException, str]],
+) -> None:
     error = Boom()
     spawn(outer, error)
     until(lambda: gc.collect() is not None and reports)
@@ -298,7 +310,9 @@ def test_a_failure_that_was_never_held_is_reported(reports):
     ],
     ids=["fetch", "result", "fetch timed", "exception", "defuse", "fetched by a task"],
 )
-def test_an_observed_failure_is_not_reported(reports, observe):
+def test_an_observed_failure_is_not_reported(
+    reports: list[tuple[BaseException, str]], observe: Callable[[Task[Any]], object]
+) -> None:
     task = spawn(outer, Boom())
     observe(task)
     wait(task)
@@ -307,14 +321,16 @@ def test_an_observed_failure_is_not_reported(reports, observe):
     assert reports == []
 
 
-def suppressed(ask, *args):
+def suppressed(ask: Callable[..., object], *args: object) -> None:
     with contextlib.suppress(Boom):
         ask(*args)
 
 
-def test_defuse_before_the_failure_silences_it(reports):
+def test_defuse_before_the_failure_silences_it(
+    reports: list[tuple[BaseException, str]],
+) -> None:
     task = pinned(outer, Boom())
-    assert task.defuse() is None
+    task.defuse()
     wait(task)
     del task
     settle()
@@ -326,7 +342,9 @@ def test_defuse_before_the_failure_silences_it(reports):
     [wait, Task.done, Task.running, Task.cancelled, repr, lambda t: t.state],
     ids=["wait", "done", "running", "cancelled", "repr", "state"],
 )
-def test_a_look_is_not_an_observation(reports, look):
+def test_a_look_is_not_an_observation(
+    reports: list[tuple[BaseException, str]], look: Callable[[Task[Any]], object]
+) -> None:
     error = Boom()
     task = spawn(outer, error)
     wait(task)
@@ -336,11 +354,13 @@ def test_a_look_is_not_an_observation(reports, look):
     assert [value for value, _ in reports] == [error]
 
 
-def test_a_wait_that_times_out_is_not_an_observation(reports):
+def test_a_wait_that_times_out_is_not_an_observation(
+    reports: list[tuple[BaseException, str]],
+) -> None:
     error = Boom()
     with Gate() as gate:
 
-        def fail():
+        def fail() -> None:
             wait(gate.task)
             raise error
 
@@ -354,7 +374,9 @@ def test_a_wait_that_times_out_is_not_an_observation(reports):
     assert [value for value, _ in reports] == [error]
 
 
-def test_a_detached_failure_is_reported_at_completion(reports):
+def test_a_detached_failure_is_reported_at_completion(
+    reports: list[tuple[BaseException, str]],
+) -> None:
     error = Boom("at once")
     task = Spawner(detached=True, name="stray")(outer, error)
     wait(task)
@@ -366,8 +388,10 @@ def test_a_detached_failure_is_reported_at_completion(reports):
     assert len(reports) == 1
 
 
-def test_a_cycle_through_the_failure_is_still_reported_once(reports):
-    def fail():
+def test_a_cycle_through_the_failure_is_still_reported_once(
+    reports: list[tuple[BaseException, str]],
+) -> None:
+    def fail() -> None:
         me = taskrt.current_task()
         raise Boom(me)
 
@@ -379,10 +403,12 @@ def test_a_cycle_through_the_failure_is_still_reported_once(reports):
     assert [type(value) for value, _ in reports] == [Boom]
 
 
-def test_an_unraisable_hook_that_raises_harms_nothing(monkeypatch, capsys):
+def test_an_unraisable_hook_that_raises_harms_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     called = []
 
-    def hook(report):
+    def hook(report: Any) -> None:
         called.append(type(report.exc_value))
         raise ValueError("bad hook")
 
@@ -393,7 +419,9 @@ def test_an_unraisable_hook_that_raises_harms_nothing(monkeypatch, capsys):
     assert called == [Boom]
 
 
-def test_many_unobserved_failures_are_each_reported(reports):
+def test_many_unobserved_failures_are_each_reported(
+    reports: list[tuple[BaseException, str]],
+) -> None:
     errors = [Boom(i) for i in range(300)]
     for error in errors:
         spawn(outer, error)

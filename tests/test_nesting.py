@@ -4,40 +4,44 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from support.gates import Gate, pinned, until
+from support.gates import Gate, join, pinned, until
 
 import taskrt
-from taskrt import fetch, spawn, wait
+from taskrt import Task, fetch, spawn, wait
 
 CHAIN = 100_000
 
+Tree = list["Tree"] | int
 
-def fib(n):
+
+def fib(n: int) -> int:
     if n < 2:
         return n
     task = spawn(fib, n - 2)
     return fib(n - 1) + fetch(task)
 
 
-def serial_fib(n):
+def serial_fib(n: int) -> int:
     return n if n < 2 else serial_fib(n - 1) + serial_fib(n - 2)
 
 
-def test_fib_with_a_task_at_every_level():
+def test_fib_with_a_task_at_every_level() -> None:
     assert fib(18) == fetch(spawn(fib, 18)) == serial_fib(18)
 
 
-def test_fib_from_inside_many_tasks_at_once():
+def test_fib_from_inside_many_tasks_at_once() -> None:
     assert [fetch(t) for t in [spawn(fib, 10) for _ in range(50)]] == [55] * 50
 
 
-def random_tree(seed):
+def random_tree(seed: int) -> Tree:
     """Return nested lists of numbers, a thousand nodes or so."""
     dice = random.Random(seed)
 
-    def grow(budget):
+    def grow(budget: int) -> Tree:
         if budget <= 1:
             return dice.randrange(100)
         parts = dice.randint(1, min(budget, 6))
@@ -46,11 +50,11 @@ def random_tree(seed):
     return [grow(200) for _ in range(5)]
 
 
-def total(tree):
+def total(tree: Tree) -> int:
     return sum(map(total, tree)) if isinstance(tree, list) else tree
 
 
-def total_in_tasks(tree, dice):
+def total_in_tasks(tree: Tree, dice: random.Random) -> int:
     """Sum the leaves; every node waits for its children in an order of its own."""
     if not isinstance(tree, list):
         return tree
@@ -64,13 +68,13 @@ def total_in_tasks(tree, dice):
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_random_trees_give_the_serial_answer(seed):
+def test_random_trees_give_the_serial_answer(seed: int) -> None:
     tree = random_tree(seed)
     assert total_in_tasks(tree, random.Random(seed)) == total(tree)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_random_graphs_give_the_serial_answer(seed):
+def test_random_graphs_give_the_serial_answer(seed: int) -> None:
     """Each node fetches earlier nodes, several of them fetched by many."""
     dice = random.Random(seed)
     parents = [dice.sample(range(i), min(i, dice.randrange(4))) for i in range(500)]
@@ -78,9 +82,9 @@ def test_random_graphs_give_the_serial_answer(seed):
     for i, above in enumerate(parents):
         expected.append(i + max((expected[p] for p in above), default=0))
 
-    tasks: list[taskrt.Task[int]] = []
+    tasks: list[Task[int]] = []
 
-    def node(i, above):
+    def node(i: int, above: list[Task[int]]) -> int:
         return i + max(map(fetch, above), default=0)
 
     for i, above in enumerate(parents):
@@ -90,14 +94,16 @@ def test_random_graphs_give_the_serial_answer(seed):
     assert [fetch(tasks[i]) for i in order] == [expected[i] for i in order]
 
 
-# --- chains ----------------------------------------------------------------------------
+# --- chains ---------------------------------------------------------------------------
 
 
-def link(previous):
+def link(previous: Task[int]) -> int:
     return fetch(previous) + 1
 
 
-def chain(spawner=spawn, length=CHAIN):
+def chain(
+    spawner: Callable[..., Task[int]] = spawn, length: int = CHAIN
+) -> list[Task[int]]:
     """Return the tasks of a chain, each of which fetches the one before."""
     tasks = [spawner(int)]
     for _ in range(length):
@@ -106,31 +112,31 @@ def chain(spawner=spawn, length=CHAIN):
 
 
 @pytest.mark.parametrize("spawner", [spawn, pinned], ids=["anywhere", "pinned"])
-def test_long_chain_fetched_from_its_end(spawner):
+def test_long_chain_fetched_from_its_end(spawner: Callable[..., Task[Any]]) -> None:
     assert fetch(chain(spawner)[-1]) == CHAIN
 
 
-def test_long_chain_fetched_from_its_start():
+def test_long_chain_fetched_from_its_start() -> None:
     assert [fetch(t) for t in chain()] == list(range(CHAIN + 1))
 
 
-def test_long_chain_waited_for_as_a_whole():
+def test_long_chain_waited_for_as_a_whole() -> None:
     tasks = chain()
     assert wait(*reversed(tasks))
     assert fetch(tasks[-1]) == CHAIN
 
 
-def test_long_chain_fetched_inside_a_task():
+def test_long_chain_fetched_inside_a_task() -> None:
     assert fetch(spawn(lambda: fetch(chain()[-1]))) == CHAIN
 
 
-def test_long_chain_left_to_the_workers():
+def test_long_chain_left_to_the_workers() -> None:
     last = chain()[-1]
     until(last.done)
     assert fetch(last) == CHAIN
 
 
-def test_long_chain_fetched_by_a_foreign_thread_while_main_waits():
+def test_long_chain_fetched_by_a_foreign_thread_while_main_waits() -> None:
     got = []
     last = chain()[-1]
     thread = threading.Thread(target=lambda: got.append(fetch(last)))
@@ -140,7 +146,7 @@ def test_long_chain_fetched_by_a_foreign_thread_while_main_waits():
     assert got == [CHAIN]
 
 
-def test_long_chain_fetched_by_a_foreign_thread_alone():
+def test_long_chain_fetched_by_a_foreign_thread_alone() -> None:
     got = []
     thread = threading.Thread(target=lambda: got.append(fetch(chain()[-1])))
     thread.start()
@@ -148,18 +154,18 @@ def test_long_chain_fetched_by_a_foreign_thread_alone():
     assert got == [CHAIN]
 
 
-def descend(depth):
+def descend(depth: int) -> int:
     return 0 if depth == 0 else fetch(spawn(descend, depth - 1)) + 1
 
 
-def test_nesting_a_hundred_thousand_deep():
+def test_nesting_a_hundred_thousand_deep() -> None:
     assert fetch(spawn(descend, CHAIN)) == CHAIN
 
 
-def test_long_chain_that_fails_at_its_root():
+def test_long_chain_that_fails_at_its_root() -> None:
     error = KeyError("root")
 
-    def root():
+    def root() -> int:
         raise error
 
     last = spawn(root)
@@ -170,10 +176,16 @@ def test_long_chain_that_fails_at_its_root():
     assert caught.value is error
 
 
-def test_long_chain_behind_a_gate():
+def int_of(task: Task[object]) -> int:
+    value = fetch(task)
+    assert isinstance(value, int)
+    return value
+
+
+def test_long_chain_behind_a_gate() -> None:
     """Everything is suspended or pending until the first of the chain ends."""
     with Gate(0) as gate:
-        last = gate.task
+        last = spawn(int_of, gate.task)
         for _ in range(3_000):
             last = spawn(link, last)
         assert wait(last, timeout=0) is False
@@ -181,38 +193,39 @@ def test_long_chain_behind_a_gate():
         assert fetch(last) == 3_000
 
 
-# --- foreign threads -------------------------------------------------------------------
+# --- foreign threads ------------------------------------------------------------------
 
 
-def test_fifty_threads_that_come_and_go():
+def test_fifty_threads_that_come_and_go() -> None:
     results = []
 
-    def run(n):
+    def run(n: int) -> None:
         results.append(fib(n))
         leftover.append(spawn(fib, 5))
 
     for _ in range(4):
-        leftover: list[taskrt.Task[int]] = []
+        leftover: list[Task[int]] = []
         threads = [threading.Thread(target=run, args=(10,)) for _ in range(50)]
         for thread in threads:
             thread.start()
         inside = spawn(fib, 12)
         assert fetch(inside) == 144
-        for thread in threads:
-            thread.join()
+        join(*threads)
         assert [fetch(t) for t in leftover] == [5] * 50
     assert results == [55] * 200
 
 
-def test_what_an_ended_thread_left_behind_still_runs():
-    left = []
-    thread = threading.Thread(target=lambda: left.extend(spawn(int) for _ in range(100)))
+def test_what_an_ended_thread_left_behind_still_runs() -> None:
+    left: list[Task[int]] = []
+    thread = threading.Thread(
+        target=lambda: left.extend(spawn(int) for _ in range(100))
+    )
     thread.start()
     thread.join()
     until(lambda: all(t.done() for t in left))
 
 
-def test_a_foreign_thread_needs_nobody_for_its_own_tasks():
+def test_a_foreign_thread_needs_nobody_for_its_own_tasks() -> None:
     got = []
     thread = threading.Thread(target=lambda: got.append(fib(12)))
     thread.start()
@@ -220,10 +233,10 @@ def test_a_foreign_thread_needs_nobody_for_its_own_tasks():
     assert got == [144]
 
 
-def test_a_task_may_pin_whichever_thread_runs_it():
+def test_a_task_may_pin_whichever_thread_runs_it() -> None:
     got = []
 
-    def parent():
+    def parent() -> object:
         return fetch(pinned(threading.get_ident)) == threading.get_ident()
 
     thread = threading.Thread(target=lambda: got.append(fetch(spawn(parent))))
@@ -232,9 +245,8 @@ def test_a_task_may_pin_whichever_thread_runs_it():
     assert got == [True]
 
 
-def test_a_foreign_thread_runs_nothing_but_what_it_waits_for():
+def test_a_foreign_thread_runs_nothing_but_what_it_waits_for() -> None:
     """While it sleeps in a fetch it never turns into a worker."""
-    natives = []
     with Gate() as gate:
         thread = threading.Thread(target=fetch, args=(gate.task,))
         thread.start()
@@ -245,11 +257,11 @@ def test_a_foreign_thread_runs_nothing_but_what_it_waits_for():
         thread.join()
 
 
-def test_a_worker_takes_what_a_foreign_thread_spawned():
+def test_a_worker_takes_what_a_foreign_thread_spawned() -> None:
     with Gate() as gate:
-        spawned = []
+        spawned: list[Task[int]] = []
 
-        def run():
+        def run() -> None:
             spawned.extend(spawn(int) for _ in range(50))
             fetch(gate.task)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-
 import time
 from collections import Counter
 from pathlib import Path
@@ -18,12 +17,14 @@ from support.child import Child, Result, run_script
 TESTS = Path(__file__).parent
 
 # What a run of the whole suite asks for, or else every kind of pool.
-SIZES = [os.environ["TASKRT_NUM_THREADS"]] if "TASKRT_NUM_THREADS" in os.environ else "124"
+SIZES = (
+    [os.environ["TASKRT_NUM_THREADS"]] if "TASKRT_NUM_THREADS" in os.environ else "124"
+)
 
 at_every_size = pytest.mark.parametrize("threads", SIZES)
 
-# Ctrl-C is to end the process in less than a second. A machine that runs other tests may
-# take some more; what is excluded is that somebody waited for a task of a minute.
+# Ctrl-C is to end the process in less than a second. A machine that runs other tests
+# may take some more; what is excluded is that it waited for a task of a minute.
 PATIENCE_S = 10
 
 pytestmark = pytest.mark.isolated
@@ -52,7 +53,7 @@ def lines(result: Result) -> Counter[str]:
     return Counter(result.stdout.splitlines())
 
 
-# --- import and environment ------------------------------------------------------------
+# --- import and environment -----------------------------------------------------------
 
 
 def test_import_starts_no_thread_and_installs_nothing() -> None:
@@ -63,7 +64,20 @@ def test_import_starts_no_thread_and_installs_nothing() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["0", "-1", "two", "2,", "1e3", "100000", "1025", ",2", "2,-1", "2,1,1", "2,x", "1.5"],
+    [
+        "0",
+        "-1",
+        "two",
+        "2,",
+        "1e3",
+        "100000",
+        "1025",
+        ",2",
+        "2,-1",
+        "2,1,1",
+        "2,x",
+        "1.5",
+    ],
 )
 def test_bad_number_of_threads_is_a_value_error_at_first_use(value: str) -> None:
     result = run("environment", "num_threads", "spawn", "num_threads", threads=value)
@@ -132,7 +146,7 @@ def test_subinterpreter_is_refused() -> None:
     assert "interpreter" in result.stdout
 
 
-# --- exit ------------------------------------------------------------------------------
+# --- exit -----------------------------------------------------------------------------
 
 
 @at_every_size
@@ -245,7 +259,7 @@ def test_exit_after_shutdown(threads: str) -> None:
     assert (result.stdout, result.stderr) == ("shut down twice\n", "")
 
 
-# --- fork ------------------------------------------------------------------------------
+# --- fork -----------------------------------------------------------------------------
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -292,7 +306,7 @@ def test_child_leaves_the_parents_tasks_alone(threads: str) -> None:
     assert lines(result) == Counter({"parent's": 20, "child's": 10})
 
 
-# --- Ctrl-C ----------------------------------------------------------------------------
+# --- Ctrl-C ---------------------------------------------------------------------------
 
 
 def assert_interrupted(result: Result) -> None:
@@ -363,8 +377,11 @@ def test_the_scripts_are_all_run() -> None:
     """A script that no test names would prove nothing."""
     tests = "".join(
         (TESTS / name).read_text()
-        for name in ("test_process.py", "test_runtime.py", "core/test_free_threading.py")
+        for name in (
+            "test_process.py",
+            "test_runtime.py",
+            "core/test_free_threading.py",
+        )
     )
     scripts = sorted(path.stem for path in (TESTS / "isolated").glob("*.py"))
     assert [name for name in scripts if name not in tests] == []
-

@@ -22,7 +22,7 @@ def fib(n: int) -> int:
     return n if n < 2 else fetch(spawn(fib, n - 1)) + fib(n - 2)
 
 
-# --- sizes -----------------------------------------------------------------------------
+# --- sizes ----------------------------------------------------------------------------
 
 
 def test_number_of_threads_is_what_the_environment_says() -> None:
@@ -59,12 +59,17 @@ def test_new_size_holds_at_once(set_num_threads: Resize) -> None:
         assert fib(8) == 21
 
 
+def meet(meeting: threading.Barrier) -> int:
+    meeting.wait()
+    return thread_id()
+
+
 def test_added_threads_run_tasks(set_num_threads: Resize) -> None:
     """All of them at once: each task waits for all the others."""
     for n in (2, 5, 8):
         set_num_threads(n)
         meeting = threading.Barrier(n)
-        tasks = [spawn(lambda m=meeting: (m.wait(), thread_id())[1]) for _ in range(n)]
+        tasks = [spawn(meet, meeting) for _ in range(n)]
         assert {fetch(task) for task in tasks} == set(range(n))
 
 
@@ -87,14 +92,16 @@ def test_suspended_tasks_of_a_thread_that_must_go_end_well(
     assert fib(8) == 21
 
 
-def test_pending_tasks_of_a_thread_that_must_go_still_run(set_num_threads: Resize) -> None:
+def test_pending_tasks_of_a_thread_that_must_go_still_run(
+    set_num_threads: Resize,
+) -> None:
     def parent() -> list[taskrt.Task[int]]:
         return [spawn(fib, 3) for _ in range(20)]
 
     for _ in range(10):
         set_num_threads(4)
         parents = [spawn(parent) for _ in range(10)]
-        until(lambda parents=parents: any(task.done() for task in parents))
+        until(lambda: any(task.done() for task in parents))
         set_num_threads(1)
         for task in parents:
             assert [fetch(child) for child in fetch(task)] == [2] * 20
@@ -150,7 +157,7 @@ def test_threads_never_exceed_the_pool_and_the_programs_own(threads: int) -> Non
     assert int(most) <= max(threads - 1, 1)
 
 
-# --- threads ---------------------------------------------------------------------------
+# --- threads --------------------------------------------------------------------------
 
 
 def test_thread_id_tells_main_workers_and_others_apart() -> None:
@@ -179,13 +186,14 @@ def test_yield_runs_what_is_pending() -> None:
 def test_yield_goes_to_the_back_of_the_queue() -> None:
     steps: list[tuple[str, int]] = []
 
-    def walk(name: str) -> None:
+    def walk(task: taskrt.Task[object], name: str) -> None:
+        fetch(task)
         for i in range(5):
             steps.append((name, i))
             taskrt.yield_now()
 
     with Gate() as gate:
-        tasks = [pinned(lambda n=n: (fetch(gate.task), walk(n))) for n in "ab"]
+        tasks = [pinned(walk, gate.task, name) for name in "ab"]
         until_suspended(*tasks)
         gate.close()
         wait(*tasks)
@@ -246,10 +254,11 @@ def test_a_task_that_only_yields_holds_up_no_timeout() -> None:
     fetch(spinner)
 
 
-# --- information -----------------------------------------------------------------------
+# --- information ----------------------------------------------------------------------
 
 COUNTS = {
-    "spawned", "inlined", "stolen", "ran", "parked", "wakes", "spurious_wakes", "sleeps",
+    "spawned", "inlined", "stolen", "ran",
+    "parked", "wakes", "spurious_wakes", "sleeps",
 }  # fmt: skip
 
 
@@ -295,7 +304,7 @@ def test_info_describes_the_runtime() -> None:
     assert "gil" in found.lower()
 
 
-# --- shutdown --------------------------------------------------------------------------
+# --- shutdown -------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -338,7 +347,7 @@ def test_results_outlive_the_runtime() -> None:
 @pytest.mark.usefixtures("restarts")
 def test_no_thread_is_left_after_shutdown() -> None:
     def threads() -> int:
-        return len(os.listdir("/proc/self/task"))  # noqa: PTH208
+        return len(os.listdir("/proc/self/task"))
 
     taskrt.shutdown()
     before = threads()

@@ -305,7 +305,8 @@ struct Worker {
     bool prefers_unstarted; /* a fiber has yielded: start something before it resumes */
     bool guarded;           /* main: the interrupt handler is ours, see signals.c */
     PyObject *guarded_handler; /* the one before, owned; NULL if none was replaced */
-    int outer_wakeup_fd;       /* main, asleep: Python's wake-up descriptor before */
+    bool asleep;               /* main: Python's wake-up descriptor is the parker's */
+    int outer_wakeup_fd;       /* the one before */
     bool interrupted; /* SIGINT has come while root waited: root calls the handler */
     PyObject *interrupt_error;   /* to be raised by root, owned */
     PyObject *interrupt_handler; /* to be called by root for SIGINT, owned */
@@ -347,6 +348,7 @@ typedef struct Core {
     unsigned long
         main_ident; /* the thread that signals go to; 0 before the first start */
     Worker *main;
+    Worker *parents_main;      /* in a forked child: main's record as it was in the parent */
     Worker *pool_workers[TRT_POOL_MAX_THREADS + 1]; /* by id; 0 unused */
     uint32_t pool_count;                            /* highest id that has a record */
     Worker *free_foreign; /* records of foreign threads that have ended */
@@ -380,6 +382,8 @@ worker_self(void)
  * with an error set and nothing said. */
 int lifecycle_enter_blocked(void);
 void lifecycle_leave_blocked(void);
+/* Start the runtime unless it runs. 0, or −1 with an error set. */
+int lifecycle_start(void);
 /* Whether a new task is accepted from the present code; `w` is this thread's, or NULL.
  */
 bool lifecycle_accepts(Worker *w);
@@ -425,6 +429,7 @@ int signals_run_pending(Worker *w);
  * that have come before has to follow the first. 0 or −1. */
 int signals_enter_sleep(Worker *w);
 void signals_leave_sleep(Worker *w);
+PyObject *core_after_fork(PyObject *, PyObject *);
 PyObject *core_on_interrupt(PyObject *, PyObject *const *, Py_ssize_t);
 
 int capi_add(PyObject *module); /* capi.c */

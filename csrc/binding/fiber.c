@@ -10,6 +10,8 @@ enum {
     IDLE_MAX = 64,
     /* How often a yield lets unstarted work go before ready fibers. A prime. */
     UNSTARTED_PERIOD = 61,
+    /* How often a yield with nothing else to do looks at the clock for its timers. */
+    CLOCK_PERIOD = 16,
 };
 
 /* ---- ready fibers -----------------------------------------------------------------
@@ -163,12 +165,21 @@ fiber_park(Worker *w)
     return fiber_switch(w, next);
 }
 
+/* Whether a timer is due; looks at the clock only now and then. */
+static bool
+timer_is_due(Worker *w)
+{
+    const uint64_t next = trt_timers_next_deadline(&w->base.timers);
+    return next != TRT_FOREVER && ++w->yields % CLOCK_PERIOD == 0 &&
+           next <= trt_clock_now_ns();
+}
+
 bool
 fiber_has_others(Worker *w)
 {
-    return fiber_any_ready(w) || trt_injector_size(&w->pinned) > 0 ||
+    return timer_is_due(w) || fiber_any_ready(w) || trt_injector_size(&w->pinned) > 0 ||
            trt_deque_size(&w->base.deque) > 0 ||
-           trt_injector_size(&core->pool->injector) > 0;
+           (w->base.takes_injected && trt_injector_size(&core->pool->injector) > 0);
 }
 
 int

@@ -226,6 +226,7 @@ static void
 on_fork_child(void)
 {
     trt_fetch_add_relaxed(&core->generation, 1);
+    core->parents_main = core->main;
     trt_mutex_reinit_after_fork(&core->waits);
     trt_mutex_reinit_after_fork(&core->life);
     worker_current = NULL;
@@ -333,8 +334,8 @@ find_main_thread(void)
     return 0;
 }
 
-static int
-start(void)
+int
+lifecycle_start(void)
 {
     uint32_t threads;
     int inline_tasks, debug, error = 0;
@@ -398,7 +399,7 @@ lifecycle_accepts(Worker *w)
 Worker *
 worker_adopt(void)
 {
-    if (trt_load_relaxed(&core->threads) == 0 && start() < 0) {
+    if (trt_load_relaxed(&core->threads) == 0 && lifecycle_start() < 0) {
         return NULL;
     }
     const bool is_main = is_main_thread();

@@ -131,6 +131,7 @@ static PyMethodDef functions[] = {
     {"_stats", core_stats, METH_NOARGS, "For runtime.stats."},
     {"_state", core_state, METH_NOARGS, "For runtime.info."},
     {"_at_exit", core_at_exit, METH_NOARGS, "For runtime._install_hooks."},
+    {"_after_fork", core_after_fork, METH_NOARGS, "For runtime._install_hooks."},
     {"_on_collection", (PyCFunction)(void (*)(void))core_on_collection, METH_FASTCALL,
      "For runtime._install_hooks."},
     {NULL, NULL, 0, NULL},

@@ -225,7 +225,8 @@ signals_enter_sleep(Worker *w)
         return -1;
     }
     w->outer_wakeup_fd = exchange_wakeup_fd(trt_parker_signal_fd(&w->base.parker));
-    return PyErr_Occurred() ? -1 : 0;
+    w->asleep = !PyErr_Occurred();
+    return w->asleep ? 0 : -1;
 }
 
 void
@@ -233,7 +234,10 @@ signals_leave_sleep(Worker *w)
 {
     PyObject *const error = PyErr_Occurred() ? trt_py_take_error() : NULL;
     unsigned char numbers[64];
-    exchange_wakeup_fd(w->outer_wakeup_fd);
+    if (w->asleep) {
+        w->asleep = false;
+        exchange_wakeup_fd(w->outer_wakeup_fd);
+    }
     if (PyErr_Occurred()) {
         PyErr_WriteUnraisable(NULL); /* it was closed meanwhile */
     }
@@ -245,4 +249,29 @@ signals_leave_sleep(Worker *w)
     if (error) {
         trt_py_set_error(error);
     }
+}
+
+/* os.register_at_fork, in the child: main's waits are over, and what they had changed in the
+ * interpreter is put back. The thread that has forked is the main thread now. */
+PyObject *
+core_after_fork(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    Worker *const w = core->parents_main;
+    core->parents_main = NULL;
+    if (w && w->asleep) {
+        w->asleep = false;
+        exchange_wakeup_fd(w->outer_wakeup_fd);
+        if (PyErr_Occurred()) {
+            return NULL;
+        }
+    }
+    if (w && w->guarded && w->guarded_handler) {
+        w->guarded = false;
+        PyObject *const replaced = exchange_handler(w->guarded_handler);
+        if (!replaced) {
+            return NULL;
+        }
+        Py_DECREF(replaced);
+    }
+    Py_RETURN_NONE;
 }

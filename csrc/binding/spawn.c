@@ -68,6 +68,9 @@ prepare(const char *who, PyObject *const *args, Py_ssize_t nargs)
         }
         return NULL;
     }
+    if (trt_load_relaxed(&core->threads) == 0 && lifecycle_start() < 0) {
+        return NULL;
+    }
     return worker_self();
 }
 

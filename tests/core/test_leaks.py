@@ -107,7 +107,7 @@ def test_memory_is_steady(use: Callable[[], object], rounds: int) -> None:
 
 
 def resident_pages() -> int:
-    with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123
+    with open("/proc/self/statm", encoding="ascii") as statm:
         return int(statm.read().split()[1])
 
 

@@ -7,6 +7,7 @@ import gc
 import sys
 import weakref
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from support.gates import Gate, pinned, until, until_suspended
@@ -32,7 +33,7 @@ def watch(things: list[Thing]) -> list[weakref.ref[Thing]]:
     return [weakref.ref(thing) for thing in things]
 
 
-def is_gone(*refs: weakref.ref[Thing] | weakref.ref[Task[object]]) -> Callable[[], bool]:
+def is_gone(*refs: weakref.ref[Any]) -> Callable[[], bool]:
     """Whether all are dead, without help of the collector as far as that is up to us.
 
     Free-threaded interpreters count references by thread; a collection settles those
@@ -57,7 +58,7 @@ def has_gil() -> bool:
 
 @pytest.fixture(autouse=True)
 def no_luck() -> Iterator[None]:
-    """Keep the collector from running by itself, so that what dies dies by its count."""
+    """Keep the collector from running by itself: what dies, dies by its count."""
     gc.collect()
     threshold = gc.get_threshold()
     gc.set_threshold(0)
@@ -210,7 +211,7 @@ def test_fetch_of_a_failure_leaves_no_reference_to_the_fetcher() -> None:
     until(is_gone(*refs[:2]))
 
 
-# --- cycles ----------------------------------------------------------------------------
+# --- cycles ---------------------------------------------------------------------------
 
 
 def test_cycle_of_a_task_and_its_result_is_collected() -> None:
@@ -323,7 +324,7 @@ def test_finalizer_in_a_collection_may_spawn_and_wait() -> None:
     assert values == [0, 0, 0]
 
 
-# --- counts ----------------------------------------------------------------------------
+# --- counts ---------------------------------------------------------------------------
 
 
 def spawn_and_fetch(thing: Thing) -> None:
@@ -375,9 +376,10 @@ def spawn_with_everything(thing: Thing) -> None:
 
 
 def misuse(thing: Thing) -> None:
-    for call in (spawn, fetch, wait, Spawner(name="n"), taskrt.Task.result):
+    calls: list[Any] = [spawn, fetch, wait, Spawner(name="n"), Task]
+    for call in calls:
         try:
-            call(None, thing, key=thing)  # type: ignore[operator]
+            call(None, thing, key=thing)
         except TypeError:
             pass
         else:
@@ -395,7 +397,9 @@ def misuse(thing: Thing) -> None:
         misuse,
     ],
 )
-def test_reference_counts_are_back_where_they_were(use: Callable[[Thing], None]) -> None:
+def test_reference_counts_are_back_where_they_were(
+    use: Callable[[Thing], None],
+) -> None:
     def count() -> int:
         """Queues may hold finished tasks until somebody comes by."""
         until(lambda: not taskrt.yield_now())

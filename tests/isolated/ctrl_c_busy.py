@@ -9,7 +9,7 @@ import time
 from taskrt import fetch, spawn, thread_id
 
 
-def minute():
+def minute() -> None:
     if thread_id() == 0:
         os.write(1, b"main is in\n")
     time.sleep(60)

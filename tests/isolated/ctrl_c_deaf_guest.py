@@ -8,7 +8,7 @@ from support.gates import Gate, pinned
 from taskrt import fetch
 
 
-def guest():
+def guest() -> None:
     os.write(1, b"main is in\n")
     time.sleep(60)
 

@@ -1,7 +1,7 @@
 """Ctrl-C while main, in a fetch, runs a task that it does not wait for.
 
-The task is not harmed: it goes on to its end when main waits again. It can only end after
-main has been interrupted.
+The task is not harmed: it goes on to its end when main waits again. It can only end
+after main has been interrupted.
 """
 
 import os
@@ -14,7 +14,7 @@ from taskrt import fetch
 interrupted = []
 
 
-def guest():
+def guest() -> object:
     for _ in range(3):
         round_begun = len(interrupted)
         os.kill(os.getpid(), signal.SIGINT)

@@ -4,18 +4,19 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 
 from support.gates import Gate, pinned, until_suspended
 
-from taskrt import fetch, spawn, stats, wait
+from taskrt import Task, fetch, spawn, stats, wait
 
 number = getattr(signal, sys.argv[1])
 
 
-def when_main_sleeps(act):
+def when_main_sleeps(act: Callable[[], object]) -> None:
     before = stats()["workers"][0]["sleeps"]
 
-    def watch():
+    def watch() -> None:
         while stats()["workers"][0]["sleeps"] == before:
             pass
         act()
@@ -23,16 +24,19 @@ def when_main_sleeps(act):
     threading.Thread(target=watch, daemon=True).start()
 
 
-def interrupt():
+def interrupt() -> None:
     os.kill(os.getpid(), number)
 
 
 # A handler that returns: main goes on waiting. Only the handler opens the gate.
-for ask in (fetch, lambda t: fetch(t, 60), wait):
+asks: list[Callable[[Task[object]], object]] = [fetch, lambda t: fetch(t, 60), wait]
+for ask in asks:
     gate = Gate("opened")
-    calls = []
+    calls: list[int] = []
 
-    def opens(signum, frame, gate=gate, calls=calls):
+    def opens(
+        signum: int, frame: object, gate: Gate = gate, calls: list[int] = calls
+    ) -> None:
         calls.append(signum)
         gate.open()
 
@@ -50,7 +54,7 @@ class Alarm(Exception):
     pass
 
 
-def raises(signum, frame):
+def raises(signum: int, frame: object) -> None:
     raise Alarm
 
 
@@ -69,7 +73,7 @@ calls = []
 signal.signal(number, lambda signum, frame: calls.append(signum))
 
 
-def guest():
+def guest() -> str:
     interrupt()
     while not calls:
         pass

@@ -9,7 +9,7 @@ from support.gates import Gate, until_suspended
 from taskrt import fetch, spawn, stats
 
 
-def interrupt():
+def interrupt() -> None:
     while stats()["workers"][0]["sleeps"] == before:
         pass
     os.kill(os.getpid(), signal.SIGINT)

@@ -8,7 +8,7 @@ from support.gates import pinned
 from taskrt import fetch, wait
 
 
-def interrupted():
+def interrupted() -> None:
     os.kill(os.getpid(), signal.SIGINT)
     while True:
         pass

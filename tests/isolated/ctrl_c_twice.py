@@ -5,14 +5,14 @@ import signal
 
 from support.gates import Gate, until_suspended
 
-from taskrt import fetch, spawn
+from taskrt import Task, fetch, spawn
 
 
-def fib(n):
+def fib(n: int) -> int:
     return n if n < 2 else fetch(spawn(fib, n - 1)) + fib(n - 2)
 
 
-def interrupt(task):
+def interrupt(task: Task[object]) -> object:
     os.kill(os.getpid(), signal.SIGINT)
     return fetch(task)
 

@@ -12,25 +12,29 @@ if num_threads() < 2:
     set_num_threads(2)
 
 
-def work():
+def work() -> object:
     """Send the signal from a worker and stay busy there until main has got it."""
     natives.append(threading.get_native_id())
+    while not ready:
+        pass
     os.kill(os.getpid(), signal.SIGINT)
-    while not got.is_set():
+    while not got:
         pass
     return "unharmed"
 
 
-natives = []
-got = threading.Event()
+natives: list[int] = []
+ready: list[bool] = []
+got: list[bool] = []
 gate = Gate()
 task = spawn(work)
+while task.state == "pending":
+    pass  # a worker takes it
 try:
-    while task.state == "pending":
-        pass
+    ready.append(True)
     fetch(gate.task)
 except KeyboardInterrupt:
-    got.set()
+    got.append(True)
 assert fetch(task) == "unharmed"
 assert natives != [threading.get_native_id()]
 gate.close()

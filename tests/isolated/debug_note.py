@@ -5,13 +5,16 @@ from pathlib import Path
 from taskrt import Spawner, fetch
 
 
-def fail():
+def fail() -> None:
     raise ValueError
 
 
 task = Spawner(name="culprit")(fail)
-line = Path(__file__).read_text().splitlines().index(
-    'task = Spawner(name="culprit")(fail)'
+line = (
+    Path(__file__)
+    .read_text()
+    .splitlines()
+    .index('task = Spawner(name="culprit")(fail)')
 )
 try:
     fetch(task)

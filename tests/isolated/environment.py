@@ -1,10 +1,11 @@
 """Print what the environment makes of the runtime, or the error, use after use."""
 
 import sys
+from collections.abc import Callable
 
 import taskrt
 
-uses = {
+uses: dict[str, Callable[[], int]] = {
     "num_threads": taskrt.num_threads,
     "spawn": lambda: taskrt.fetch(taskrt.spawn(taskrt.num_threads)),
 }

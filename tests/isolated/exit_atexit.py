@@ -4,10 +4,10 @@ import atexit
 import os
 
 
-def use(name):
+def use(name: str) -> None:
     from taskrt import fetch, spawn, wait
 
-    def fib(n):
+    def fib(n: int) -> int:
         return n if n < 2 else fetch(spawn(fib, n - 1)) + fib(n - 2)
 
     assert wait(spawn(int))

@@ -6,7 +6,7 @@ import os
 import taskrt
 
 
-def use():
+def use() -> None:
     os.write(1, b"%d\n" % taskrt.fetch(taskrt.spawn(len, "abc")))
 
 

@@ -6,7 +6,7 @@ import sys
 from taskrt import fetch, spawn
 
 
-def work():
+def work() -> None:
     os.write(1, b"ran\n")
 
 

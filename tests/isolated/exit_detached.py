@@ -4,12 +4,12 @@ import os
 
 from support.gates import Gate, until_suspended
 
-from taskrt import Spawner, fetch, spawn
+from taskrt import Spawner, Task, fetch, spawn
 
 detached = Spawner(detached=True, pinned=True)
 
 
-def waits(task):
+def waits(task: Task[object]) -> None:
     try:
         fetch(task)
     finally:

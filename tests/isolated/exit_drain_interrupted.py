@@ -6,11 +6,12 @@ argv[1]: "polite" reaches a checkpoint now and then, "deaf" never does.
 import os
 import sys
 import time
+from collections.abc import Callable
 
 from taskrt import spawn, yield_now
 
 
-def endless(pause):
+def endless(pause: Callable[[], object]) -> None:
     os.write(1, b"draining\n")
     while True:
         pause()

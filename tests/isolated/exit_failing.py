@@ -5,7 +5,7 @@ import sys
 from taskrt import Spawner, fetch, spawn, wait
 
 
-def fail(i):
+def fail(i: int) -> None:
     raise ValueError(f"<failure {i}>")
 
 

@@ -6,11 +6,13 @@ import taskrt
 
 
 class Late:
-    def __init__(self):
+    itself: object = None
+
+    def __init__(self) -> None:
         self.task = taskrt.spawn(int)
         self.spawn, self.wait = taskrt.spawn, taskrt.wait
 
-    def __del__(self):
+    def __del__(self) -> None:
         self.wait(self.task)
         try:
             self.wait(self.spawn(int))
@@ -21,5 +23,5 @@ class Late:
 late = Late()
 late_cycle = Late()
 late_cycle.itself = late_cycle
-sys.late = Late()
+setattr(sys, "late", Late())  # noqa: B010
 del late_cycle

@@ -8,7 +8,7 @@ from taskrt import fetch, spawn
 early = spawn(lambda: "early")
 
 
-def late():
+def late() -> None:
     threading.main_thread().join()
     try:
         spawn(os.write, 1, b"must not run\n")

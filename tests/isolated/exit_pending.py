@@ -5,11 +5,11 @@ import os
 from taskrt import Spawner, fetch, spawn
 
 
-def fib(n):
+def fib(n: int) -> int:
     return n if n < 2 else fetch(spawn(fib, n - 1)) + fib(n - 2)
 
 
-def work(i):
+def work(i: int) -> None:
     assert fib(8) == 21
     os.write(1, b"ran %d\n" % i)
 

@@ -6,15 +6,13 @@ The task cannot go on before main, in its exit, has run the pinned one.
 import os
 import threading
 
-from support.gates import until
-
 from taskrt import Spawner, num_threads, spawn
 
 started = threading.Event()
 may_end = threading.Event()
 
 
-def run():
+def run() -> None:
     started.set()
     may_end.wait()
     os.write(1, b"ended\n")

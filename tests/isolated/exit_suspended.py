@@ -7,10 +7,10 @@ import os
 
 from support.gates import Gate, pinned, until_suspended
 
-from taskrt import Cancelled, fetch, spawn
+from taskrt import Cancelled, Task, fetch, spawn
 
 
-def waits(name, task):
+def waits(name: str, task: Task[object]) -> None:
     try:
         value = fetch(task)
         os.write(1, f"{name} got {value}\n".encode())

@@ -5,10 +5,10 @@ import threading
 
 from support.gates import Gate, pinned
 
-from taskrt import fetch, spawn
+from taskrt import Task, fetch, spawn
 
 
-def ask(name, task):
+def ask(name: str, task: Task[object]) -> None:
     asking[name].set()
     os.write(1, f"{name} got {fetch(task)}\n".encode())
 

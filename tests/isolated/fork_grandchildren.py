@@ -7,11 +7,11 @@ from support.gates import pinned
 from taskrt import TaskLostError, fetch, spawn
 
 
-def fib(n):
+def fib(n: int) -> int:
     return n if n < 2 else fetch(spawn(fib, n - 1)) + fib(n - 2)
 
 
-def generation(depth):
+def generation(depth: int) -> None:
     assert fib(8) == 21
     left = pinned(int)
     if depth == 0:

@@ -11,11 +11,11 @@ from support.gates import Gate, pinned, until_suspended
 from taskrt import TaskLostError, current_task, fetch, num_threads, spawn, wait
 
 
-def fib(n):
+def fib(n: int) -> int:
     return n if n < 2 else fetch(spawn(fib, n - 1)) + fib(n - 2)
 
 
-def fail():
+def fail() -> None:
     raise ValueError("kept")
 
 

@@ -5,11 +5,11 @@ import os
 from taskrt import fetch, spawn
 
 
-def fib(n):
+def fib(n: int) -> int:
     return n if n < 2 else fetch(spawn(fib, n - 1)) + fib(n - 2)
 
 
-def fork():
+def fork() -> int:
     pid = os.fork()
     if pid == 0:
         code = 1

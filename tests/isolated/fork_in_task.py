@@ -1,24 +1,24 @@
 """A task forks, others beside and beneath it; the child is its own root.
 
-argv[1] says how the child ends: "hard" by os._exit, "return" by returning from the task's
-function, "raise" by an exception out of it, "exit" by SystemExit with code 5.
+argv[1] says how the child ends: "hard" by os._exit, "return" by returning from the
+task's function, "raise" by an exception out of it, "exit" by SystemExit with code 5.
 """
 
 import os
 import sys
 
-from support.gates import Gate, until_suspended
+from support.gates import Gate, here, until_suspended
 
-from taskrt import TaskLostError, current_task, fetch, spawn
+from taskrt import Task, TaskLostError, current_task, fetch, spawn
 
 EXPECTED = {"hard": 0, "return": 0, "raise": 1, "exit": 5}
 
 
-def fib(n):
+def fib(n: int) -> int:
     return n if n < 2 else fetch(spawn(fib, n - 1)) + fib(n - 2)
 
 
-def in_the_child(me, outer):
+def in_the_child(me: Task[object], outer: Task[object]) -> None:
     assert current_task() is None
     for lost in (me, outer, gate.task, *suspended):
         try:
@@ -28,12 +28,12 @@ def in_the_child(me, outer):
         else:
             raise AssertionError(lost)
     assert fib(12) == 144
-    assert fetch(spawn(lambda: current_task().state)) == "running"
+    assert fetch(spawn(lambda: here().state)) == "running"
     os.write(1, b"child is well\n")
 
 
-def forks(outer):
-    me = current_task()
+def forks(outer: Task[object]) -> int:
+    me = here()
     pid = os.fork()
     if pid:
         assert current_task() is me
@@ -45,11 +45,11 @@ def forks(outer):
         raise ValueError("from the child")
     if sys.argv[1] == "exit":
         sys.exit(5)
-    return "the child's own"
+    return -1  # to nobody: what waits for it is the parent's
 
 
-def parent():
-    return fetch(spawn(forks, current_task()))
+def parent() -> int:
+    return fetch(spawn(forks, here()))
 
 
 gate = Gate()

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import warnings
+from multiprocessing.connection import Connection
 
 from taskrt import fetch, spawn, wait
 
@@ -10,16 +11,16 @@ warnings.filterwarnings("ignore", category=DeprecationWarning)
 fork = multiprocessing.get_context("fork")
 
 
-def fib(n):
+def fib(n: int) -> int:
     return n if n < 2 else fetch(spawn(fib, n - 1)) + fib(n - 2)
 
 
-def child(connection):
+def child(connection: Connection) -> None:
     connection.send(fib(10))
     connection.close()
 
 
-def use_process():
+def use_process() -> tuple[int, int | None]:
     ours, theirs = fork.Pipe()
     process = fork.Process(target=child, args=(theirs,))
     process.start()
@@ -28,7 +29,7 @@ def use_process():
     return got, process.exitcode
 
 
-def use_pool():
+def use_pool() -> list[int]:
     with fork.Pool(2) as pool:
         return pool.map(fib, range(10))
 

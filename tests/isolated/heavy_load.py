@@ -4,13 +4,13 @@ import gc
 import sys
 import threading
 
-from support.gates import Gate, until_suspended
+from support.gates import Gate, join, until_suspended
 
 import taskrt
 from taskrt import fetch, spawn
 
 
-def gil():
+def gil() -> bool:
     return getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
@@ -18,14 +18,14 @@ assert gc.isenabled()
 had_gil = gil()
 
 
-def fib(n):
-    junk = [[] for _ in range(20)]
+def fib(n: int) -> int:
+    junk: list[object] = [[] for _ in range(20)]
     junk.append(junk)
     return n if n < 2 else fetch(spawn(fib, n - 1)) + fib(n - 2)
 
 
-def hold(task):
-    cycle = [fib(4)]
+def hold(task: taskrt.Task[object]) -> object:
+    cycle: list[object] = [fib(4)]
     cycle.append(cycle)
     fetch(task)
     return cycle[0]
@@ -41,8 +41,7 @@ for _ in range(5):
         until_suspended(*tasks)
         gate.open()
         assert [fetch(t) for t in tasks] == [3] * 300
-        for thread in threads:
-            thread.join()
+        join(*threads)
     gc.collect()
     assert gc.isenabled()
     assert gil() is had_gil

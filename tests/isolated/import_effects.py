@@ -2,6 +2,7 @@
 
 import faulthandler
 import gc
+import importlib
 import os
 import signal
 import sys
@@ -9,7 +10,7 @@ import threading
 import warnings
 
 
-def surroundings():
+def surroundings() -> dict[str, object]:
     return {
         "signals": {n: signal.getsignal(n) for n in signal.valid_signals()},
         "wakeup fd": wakeup_fd(),
@@ -32,14 +33,14 @@ def surroundings():
     }
 
 
-def wakeup_fd():
+def wakeup_fd() -> int:
     fd = signal.set_wakeup_fd(-1)
     signal.set_wakeup_fd(fd)
     return fd
 
 
 before = surroundings()
-import taskrt  # noqa: E402
+taskrt = importlib.import_module("taskrt")
 
 after = surroundings()
 changed = {key for key in before if before[key] != after[key]}

@@ -2,22 +2,22 @@
 
 import traceback
 
-from taskrt import fetch, spawn, wait
+from taskrt import Task, fetch, spawn, wait
 
 
-def fib(n):
+def fib(n: int) -> int:
     return n if n < 2 else fetch(spawn(fib, n - 1)) + fib(n - 2)
 
 
-def names_on_the_stack():
+def names_on_the_stack() -> list[str]:
     return [frame.name for frame in traceback.extract_stack()]
 
 
-def main_function():
+def main_function() -> tuple[list[str], list[str]]:
     return fetch(spawn(names_on_the_stack)), fetch(spawn(task_function))
 
 
-def task_function():
+def task_function() -> list[str]:
     return fetch(spawn(names_on_the_stack))
 
 
@@ -28,7 +28,7 @@ assert fib(12) == 144
 assert wait(*[spawn(fib, 5) for _ in range(20)])
 
 
-def link(previous):
+def link(previous: Task[int]) -> int:
     return fetch(previous) + 1
 
 

@@ -1,11 +1,12 @@
 """A subinterpreter is told that it cannot have the runtime."""
 
+import importlib
 import os
 
 try:
-    import _interpreters as interpreters
+    interpreters = importlib.import_module("_interpreters")
 except ImportError:
-    import _xxsubinterpreters as interpreters
+    interpreters = importlib.import_module("_xxsubinterpreters")
 
 CODE = """
 import os
@@ -24,6 +25,6 @@ finally:
     interpreters.destroy(interpreter)
 os.write(1, b"\n")
 
-import taskrt  # noqa: E402
+taskrt = importlib.import_module("taskrt")
 
 assert taskrt.fetch(taskrt.spawn(int)) == 0

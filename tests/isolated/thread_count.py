@@ -1,11 +1,13 @@
 """However tasks nest and threads come and go, the pool has N threads and no more.
 
-Every thread of the process that is neither main nor one of the program's own is counted,
-again and again, from inside tasks.
+Every thread of the process that is neither main nor one of the program's own is
+counted, again and again, from inside tasks.
 """
 
 import os
 import threading
+
+from support.gates import join
 
 from taskrt import fetch, num_threads, spawn
 
@@ -13,7 +15,7 @@ own = {threading.get_native_id()}
 most = 0
 
 
-def look():
+def look() -> None:
     """Count the threads that nobody here has started. A thread that the system has not
     yet buried is still listed, so the program's own are known by number."""
     global most
@@ -21,15 +23,15 @@ def look():
     most = max(most, len(before - own))
 
 
-def work(depth):
+def work(depth: int) -> int:
     if depth == 0:
         look()
         return 1
     tasks = [spawn(work, depth - 1) for _ in range(3)]
-    return sum(map(fetch, tasks))
+    return sum(fetch(task) for task in tasks)
 
 
-def run():
+def run() -> None:
     own.add(threading.get_native_id())
     registered.wait()
     for _ in range(3):
@@ -45,6 +47,5 @@ for _ in range(2):
         thread.start()
     mine = spawn(work, 5)
     assert fetch(mine) == 243
-    for thread in threads:
-        thread.join()
+    join(*threads)
 print(most, "of", num_threads())

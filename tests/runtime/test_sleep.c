@@ -410,8 +410,8 @@ run_and_tell(struct troupe *t, unsigned worker, void *item)
     trt_parker_unpark(item);
 }
 
-/* One item at a time; its producer sleeps until it has been run, and with an idle worker
- * each item finds everybody asleep or about to be. */
+/* One item at a time; its producer sleeps until it has been run, and with an idle
+ * worker each item finds everybody asleep or about to be. */
 static void
 play_ping_pong(unsigned number, void *shared)
 {
@@ -436,8 +436,7 @@ play_ping_pong(unsigned number, void *shared)
 static void
 check_ping_pong(unsigned workers, unsigned producers, bool asymmetric)
 {
-    struct troupe t = {
-        .workers = workers, .producers = producers, .run = run_and_tell};
+    struct troupe t = {.workers = workers, .producers = producers, .run = run_and_tell};
     troupe_open(&t, asymmetric);
     check_run_threads(workers + producers, play_ping_pong, &t);
     CHECK_EQ(trt_load_relaxed(&t.items_run), producers * rounds);

@@ -3,10 +3,10 @@
     PYTHONSAFEPATH=1 python tests/stress/repeat.py [--times 200] [--threads 1,2,4]
         [--only fork] [--limit 1.0] [--load 2]
 
-Each run is a process of its own: exit with tasks in every state, fork in mid-work, Ctrl-C
-while main fetches. A run fails if it hangs (then the stacks of all its threads are shown,
-by gdb if there is one), crashes, or prints anything but what it must. Runs with the
-interpreter that runs this file; ends with status 1 if one run failed.
+Each run is a process of its own: exit with tasks in every state, fork in mid-work,
+Ctrl-C while main fetches. A run fails if it hangs (then the stacks of all its threads
+are shown, by gdb if there is one), crashes, or prints anything but what it must. Runs
+with the interpreter that runs this file; ends with status 1 if one run failed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def reports_failures(result: Result) -> bool:
 
 
 def is_interrupted(result: Result) -> bool:
-    """Check for one traceback, KeyboardInterrupt's, and the exit code that goes with it."""
+    """Check for one traceback, of KeyboardInterrupt, and for its exit code."""
     return (
         result.returncode in (130, -signal.SIGINT)
         and result.stderr.count("Traceback (most recent call last)") == 1
@@ -184,7 +184,9 @@ def main() -> int:
     """Run what the arguments name and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=200, help="runs of each script")
-    parser.add_argument("--threads", default="1,2,4", help="sizes of the pool, taken turns")
+    parser.add_argument(
+        "--threads", default="1,2,4", help="sizes of the pool, taken turns"
+    )
     parser.add_argument("--only", default="", help="scripts whose name contains this")
     parser.add_argument("--limit", type=float, default=1.0, help="seconds for Ctrl-C")
     parser.add_argument("--load", type=int, default=0, help="busy processes beside it")

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator
 
 import pytest
-from support.gates import Gate, pinned, until, until_suspended
+from support.gates import Gate, here, join, pinned, until, until_suspended
 
 import taskrt
 from taskrt import (
@@ -24,7 +24,6 @@ from taskrt import (
     Task,
     cancel_requested,
     checkpoint,
-    current_task,
     fetch,
     spawn,
     wait,
@@ -53,7 +52,7 @@ def switching(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def resident_bytes() -> int:
-    with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123
+    with open("/proc/self/statm", encoding="ascii") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
@@ -136,7 +135,7 @@ def test_rings_closed_at_once_by_workers(
         filled = threading.Event()
 
         def link(i: int, tasks: list[Task[object]] = tasks, n: int = length) -> object:
-            filled.wait()  # noqa: B023
+            filled.wait()
             return fetch(tasks[(i + 1) % n])
 
         tasks.extend(spawn(link, i) for i in range(length))
@@ -168,7 +167,7 @@ def test_everything_at_once(set_num_threads: Resize, dice: random.Random) -> Non
         own = random.Random(seed)
         children: list[Task[int]] = []
         for _ in range(own.randrange(5) if depth else 0):
-            spawner = own.choice([spawn, Spawner(name="n")])
+            spawner = own.choice([Spawner(name="n"), Spawner(context=None)])
             child = spawner(node, depth - 1, next_number(), own.random())
             child.defuse()  # nobody fetches it if this task is cancelled
             children.append(child)
@@ -213,8 +212,7 @@ def test_everything_at_once(set_num_threads: Resize, dice: random.Random) -> Non
             thread.start()
         for _ in range(20):
             root(dice.random())
-        for thread in threads:
-            thread.join()
+        join(*threads)
     until(lambda: taskrt.stats()["live"] == 0)
     assert max(counted) == 1
     assert fib(10) == 55
@@ -289,7 +287,9 @@ def test_timeouts_race_with_ends(set_num_threads: Resize, dice: random.Random) -
 
 
 @pytest.mark.usefixtures("switching")
-def test_size_changes_all_the_time(set_num_threads: Resize, dice: random.Random) -> None:
+def test_size_changes_all_the_time(
+    set_num_threads: Resize, dice: random.Random
+) -> None:
     stop = threading.Event()
 
     def resize(seed: float) -> None:
@@ -330,19 +330,19 @@ def test_two_hundred_threads_that_come_and_go(dice: random.Random) -> None:
 
     for _ in range(20):
         threads = [
-            threading.Thread(target=run, args=(dice.randint(5, 10),)) for _ in range(200)
+            threading.Thread(target=run, args=(dice.randint(5, 10),))
+            for _ in range(200)
         ]
         for thread in threads:
             thread.start()
         fib(12)
-        for thread in threads:
-            thread.join()
+        join(*threads)
     assert len(results) == 4000
     assert {fetch(task) for task in leftover} == {2}
 
 
 def test_wake_ups_are_never_lost(set_num_threads: Resize) -> None:
-    """Ping-pong: every turn, a sleeping worker has to be woken for the one next task."""
+    """Ping-pong: every turn, a sleeping worker has to be woken for the next task."""
     set_num_threads(2)
 
     def pong(event: threading.Event) -> None:
@@ -400,7 +400,7 @@ def test_locks_of_python_are_let_go_under_load(set_num_threads: Resize) -> None:
         for _ in range(30):
             with Gate() as gate:
                 tasks = [spawn(hammer, gate.task, n) for n in range(100)]
-                until(lambda tasks=tasks: all(t.state != "pending" for t in tasks))
+                until(lambda: all(t.state != "pending" for t in tasks))
                 gate.open()
                 assert [fetch(task) for task in tasks] == list(range(100))
     finally:
@@ -411,12 +411,11 @@ def test_locks_of_python_are_let_go_under_load(set_num_threads: Resize) -> None:
 def test_self_fetch_from_everywhere() -> None:
     def run() -> None:
         for _ in range(20_000):
-            task = spawn(lambda: fetch(current_task()))
+            task = spawn(lambda: fetch(here()))
             assert isinstance(task.exception(), DeadlockError)
 
     threads = [threading.Thread(target=run) for _ in range(4)]
     for thread in threads:
         thread.start()
     run()
-    for thread in threads:
-        thread.join()
+    join(*threads)

@@ -1,12 +1,15 @@
 """Tasks that stand still until a test says go.
 
-Three tools that make an order certain at every pool size, one worker included:
+Four tools that make an order certain at every pool size, one worker included:
 
 * `Gate` holds a task in the state "running" on a thread outside the pool, so no worker
   is lost to it, and whoever fetches it suspends for certain.
 * `pinned` spawns a task that only the spawning thread may start, so it stays "pending"
   until that thread waits, and runs there.
 * `until` runs other work until a condition holds.
+* `join` waits for threads and works meanwhile. A task that main has started while it
+  waited can only go on there, so main must not leave it for a plain `Thread.join` if
+  one of those threads waits for it.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 import taskrt
 
@@ -28,10 +32,23 @@ def until(condition: Callable[[], object]) -> None:
             time.sleep(0.0002)
 
 
+def here() -> taskrt.Task[object]:
+    """The current task, where there is one."""
+    task = taskrt.current_task()
+    assert task is not None
+    return task
+
+
+def join(*threads: threading.Thread) -> None:
+    """Run pending work until all `threads` have ended."""
+    until(lambda: not any(thread.is_alive() for thread in threads))
+    for thread in threads:
+        thread.join()
+
+
 def until_suspended(*tasks: taskrt.Task[object]) -> None:
-    """Run pending work until every one of `tasks` is suspended."""
-    for task in tasks:
-        until(lambda task=task: task.state == "suspended")
+    """Run pending work until all `tasks` are suspended."""
+    until(lambda: all(task.state == "suspended" for task in tasks))
 
 
 class Gate:
@@ -56,7 +73,7 @@ class Gate:
         self._started.wait()
 
     @property
-    def task(self) -> taskrt.Task[object]:
+    def task(self) -> taskrt.Task[Any]:
         return self._task
 
     def open(self) -> None:
@@ -80,7 +97,7 @@ class Gate:
         self.close()
 
     def _run(self) -> None:
-        # A plain thread runs the task that it waits for, unless a worker has been faster.
+        # A plain thread runs the task that it waits for, unless a worker was faster.
         while not self._started.is_set():
             self._task = taskrt.spawn(self._body)
             taskrt.wait(self._task)

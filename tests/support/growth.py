@@ -6,8 +6,9 @@ import gc
 import sys
 from collections.abc import Callable
 
-import taskrt
 from support.gates import until
+
+import taskrt
 
 TRIES = 15
 

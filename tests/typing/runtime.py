@@ -15,7 +15,7 @@ taskrt.set_num_threads("3")  # type: ignore[arg-type]  # pyright: ignore[reportA
 
 assert_type(taskrt.stats()["total"]["spawned"], int)
 assert_type(taskrt.stats()["workers"][0]["sleeps"], int)
-taskrt.stats()["nothing"]  # type: ignore[typeddict-item]  # pyright: ignore
+taskrt.stats()["nothing"]  # type: ignore[typeddict-item]  # pyright: ignore[reportGeneralTypeIssues, reportTypedDictNotRequiredAccess, reportUnknownVariableType]
 
 assert_type(taskrt.info()["num_threads"], int)
 assert_type(taskrt.info()["gil"], bool)

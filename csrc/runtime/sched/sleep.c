@@ -106,7 +106,7 @@ trt_sleep_announce(trt_sleep *s, size_t id, trt_parker *parker, bool searching)
     TRT_ASSERT(id < s->max_workers);
     trt_mutex_lock(&s->lock);
     s->stack[height_locked(s)] = (trt_sleeper){.id = id, .parker = parker};
-    /* G1: one step for both counts, so that nobody sees the worker in neither. */
+    /* G1: one step for both counts, as a worker is counted at most once. */
     add(s, TRT_SLEEP_ONE_SLEEPING - (searching ? TRT_SLEEP_ONE_SEARCHING : 0));
     trt_mutex_unlock(&s->lock);
     /* G2 [asym-fence]: the word, then the rescan. Whoever pushed before this point is

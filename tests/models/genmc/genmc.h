@@ -1,4 +1,5 @@
-/* What the harnesses share: what GenMC's own C library lacks, and the end on a panic. */
+/* What the harnesses share: what GenMC's own C library lacks, and the end on a
+ * panic. */
 #ifndef TRT_MODEL_GENMC_H
 #define TRT_MODEL_GENMC_H
 

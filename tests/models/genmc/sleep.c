@@ -1,7 +1,7 @@
-/* The real sched/sleep.h, sched/sleep.c and os/parker.c under GenMC, with full fences as
- * barriers (it knows no system-wide fence). Producers push one item each; a worker takes
- * one and stays busy. A worker that would sleep in the kernel ends there; what it would
- * have waited for is looked at when all threads have ended.
+/* The real sched/sleep.h, sched/sleep.c and os/parker.c under GenMC, with full fences
+ * as barriers (it knows no system-wide fence). Producers push one item each; a worker
+ * takes one and stays busy. A worker that would sleep in the kernel ends there; what it
+ * would have waited for is looked at when all threads have ended.
  *
  *     -DWORKERS=1 -DPRODUCERS=1
  *

@@ -1,6 +1,6 @@
-/* The real task word and list of waiters under GenMC: one runs the task, one cancels it,
- * some stay to the end, some leave early. Nobody waits in a loop: who has been woken is
- * looked at when all threads have ended.
+/* The real task word and list of waiters under GenMC: one runs the task, one cancels
+ * it, some stay to the end, some leave early. Nobody waits in a loop: who has been
+ * woken is looked at when all threads have ended.
  *
  *     -DSTAY=1 -DLEAVE=1 -DCANCEL=0
  */

@@ -1,7 +1,7 @@
 // The deque: queue/deque.h and queue/deque.c, function by function, from capacity 2.
 //
-// Checked: every item is taken exactly once, by somebody who sees what its pusher wrote;
-// nobody reads a slot that was never written or a buffer that was freed.
+// Checked: every item is taken exactly once, by somebody who sees what its pusher
+// wrote; nobody reads a slot that was never written or a buffer that was freed.
 #include "model.hpp"
 
 using model::order;
@@ -130,7 +130,8 @@ struct deque {
     {
         item *it = nullptr;
         if (old_top == newest) {
-            item *const last = trt_load_relaxed(&own->slots[(size_t)newest & own->mask($)]);
+            item *const last =
+                trt_load_relaxed(&own->slots[(size_t)newest & own->mask($)]);
             if (planted == NO_CAS || trt_cas_seq_cst(&top, &old_top, old_top + 1)) {
                 it = last;
             }
@@ -190,8 +191,7 @@ struct deque {
     }
 };
 
-template<typename derived>
-struct scene_base : rl::test_suite<derived, 3> {
+template <typename derived> struct scene_base : rl::test_suite<derived, 3> {
     deque d;
     item items[ITEMS];
 
@@ -219,7 +219,10 @@ struct scene_base : rl::test_suite<derived, 3> {
         }
     }
 
-    void pop() { take(d.pop()); }
+    void pop()
+    {
+        take(d.pop());
+    }
 
     void pop_if(int i)
     {
@@ -252,7 +255,10 @@ struct growing : scene_base<growing> {
         pop();
     }
 
-    void after() { after_items(3); }
+    void after()
+    {
+        after_items(3);
+    }
 };
 
 // Few items, so that owner and thieves always meet at the last one; a slot is reused.
@@ -276,7 +282,10 @@ struct meeting : scene_base<meeting> {
         }
     }
 
-    void after() { after_items(4); }
+    void after()
+    {
+        after_items(4);
+    }
 };
 
 int

@@ -1,7 +1,8 @@
-// What the relacy models share: the operations of os/atomics.h over relacy's atomics, so
-// that a port reads like the C code it stands for, and the command line.
+// What the relacy models share: the operations of os/atomics.h over relacy's atomics,
+// so that a port reads like the C code it stands for, and the command line.
 //
-//     MODEL                 check the correct code: random schedules, then all schedules
+//     MODEL                 check the correct code: random schedules, then all
+//     schedules
 //                           with few preemptions; exit status 0 if no error
 //     MODEL --list          names of the planted bugs, one a line
 //     MODEL --plant NAME    plant a bug; exit status 0 if it is found
@@ -35,10 +36,11 @@
 #define trt_fence_seq_cst() rl::atomic_thread_fence(rl::mo_seq_cst, $)
 
 // A plain variable, checked for races. Reading and writing it is written `v($)`.
-using rl::var;
 using rl::atomic;
+using rl::var;
 
-namespace model {
+namespace model
+{
 
 struct plant {
     const char *name;
@@ -65,7 +67,7 @@ struct outcome {
     unsigned long long schedules;
 };
 
-template<typename scene>
+template <typename scene>
 outcome
 search(const options &o, bool exhaustive)
 {
@@ -84,9 +86,7 @@ search(const options &o, bool exhaustive)
 }
 
 // A scene is a test of relacy. These list what is searched in which way.
-template<typename... scene>
-struct scenes {
-};
+template <typename... scene> struct scenes {};
 
 struct total {
     unsigned long long schedules;
@@ -94,7 +94,7 @@ struct total {
 };
 
 // Searches one scene after the other until there is an error.
-template<typename... scene>
+template <typename... scene>
 total
 search_all(const options &o, bool exhaustive, scenes<scene...>)
 {
@@ -108,7 +108,7 @@ search_all(const options &o, bool exhaustive, scenes<scene...>)
     return t;
 }
 
-template<typename at_random, typename exhaustively>
+template <typename at_random, typename exhaustively>
 int
 check(const options &o)
 {
@@ -128,7 +128,7 @@ check(const options &o)
 }
 
 // Random schedules first, as they find most bugs at once.
-template<typename at_random, typename exhaustively>
+template <typename at_random, typename exhaustively>
 int
 hunt(const options &o)
 {
@@ -146,9 +146,9 @@ hunt(const options &o)
     return 1;
 }
 
-// `plants` ends with a null name and is in the order of the model's enum, which begins with
-// the one that stands for none.
-template<typename at_random, typename exhaustively>
+// `plants` ends with a null name and is in the order of the model's enum, which begins
+// with the one that stands for none.
+template <typename at_random, typename exhaustively>
 int
 main(int argc, char **argv, const plant *plants, options o)
 {
@@ -183,7 +183,8 @@ main(int argc, char **argv, const plant *plants, options o)
             return 2;
         }
     }
-    return planted ? hunt<at_random, exhaustively>(o) : check<at_random, exhaustively>(o);
+    return planted ? hunt<at_random, exhaustively>(o)
+                   : check<at_random, exhaustively>(o);
 }
 
 } // namespace model

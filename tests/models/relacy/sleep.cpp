@@ -1,14 +1,14 @@
-// Sleeping and waking: sched/sleep.h, sched/sleep.c and os/parker.c, function by function,
-// under a worker loop and queues that are as simple as can be.
+// Sleeping and waking: sched/sleep.h, sched/sleep.c and os/parker.c, function by
+// function, under a worker loop and queues that are as simple as can be.
 //
-// Checked: no wake-up is lost, which would be a deadlock here. Each public task ends only
-// when all of them have started, so that an item left behind while somebody sleeps is an
-// error too; a sticky task ends only when the public ones have started. The counts are
-// legal at each step and zero at the end.
+// Checked: no wake-up is lost, which would be a deadlock here. Each public task ends
+// only when all of them have started, so that an item left behind while somebody sleeps
+// is an error too; a sticky task ends only when the public ones have started. The
+// counts are legal at each step and zero at the end.
 //
-// Both kinds of barrier are tried: which one is part of the schedule. The kernel's fence on
-// all cores is relacy's system-wide fence: what any thread did before it is seen by all from
-// then on.
+// Both kinds of barrier are tried: which one is part of the schedule. The kernel's
+// fence on all cores is relacy's system-wide fence: what any thread did before it is
+// seen by all from then on.
 #include "model.hpp"
 
 using model::order;
@@ -47,7 +47,8 @@ static const model::plant plants[] = {
     {"not-counted", "a waker does not count whom it wakes (P4)"},
     {"wake-unlocked", "a waker looks at the stack without the lock (P4)"},
     {"sticky-skipped", "a sticky wake-up is skipped while somebody searches"},
-    {"left-early", "a worker goes for its inbox though the rescan has seen public work"},
+    {"left-early",
+     "a worker goes for its inbox though the rescan has seen public work"},
     {"unpark-relaxed", "the token publishes nothing"},
     {"unpark-once", "unpark puts the token by a load and a store"},
     {"take-stores", "the token is taken by a store"},
@@ -68,7 +69,10 @@ struct parker {
     rl::mutex bucket;
     rl::condition_variable wakes;
 
-    void init() { trt_store_relaxed(&word, (unsigned)EMPTY); }
+    void init()
+    {
+        trt_store_relaxed(&word, (unsigned)EMPTY);
+    }
 
     bool os_sleep(bool timed)
     {
@@ -329,7 +333,10 @@ struct queue {
         trt_store_relaxed(&top, 0);
     }
 
-    void push() { trt_store_release(&bottom, trt_load_relaxed(&bottom) + 1); }
+    void push()
+    {
+        trt_store_release(&bottom, trt_load_relaxed(&bottom) + 1);
+    }
 
     bool take()
     {
@@ -350,9 +357,9 @@ struct queue {
     }
 };
 
-// Threads below `workers` are workers, the others producers. The sticky item is for worker
-// 0 and comes from the last producer.
-template<typename derived, int workers, int producers, int pushes, bool sticky>
+// Threads below `workers` are workers, the others producers. The sticky item is for
+// worker 0 and comes from the last producer.
+template <typename derived, int workers, int producers, int pushes, bool sticky>
 struct pool : rl::test_suite<derived, workers + producers> {
     enum { PUBLIC = producers * pushes, ALL = PUBLIC + sticky };
 
@@ -379,10 +386,13 @@ struct pool : rl::test_suite<derived, workers + producers> {
         started($) = 0;
     }
 
-    void after() { RL_ASSERT(trt_load_relaxed(&s.word) == 0); }
+    void after()
+    {
+        RL_ASSERT(trt_load_relaxed(&s.word) == 0);
+    }
 
-    // Let others run, perhaps long enough for them to fall asleep. In the exhaustive search
-    // the scheduler does that.
+    // Let others run, perhaps long enough for them to fall asleep. In the exhaustive
+    // search the scheduler does that.
     void linger()
     {
         if (rl::ctx().is_random_sched()) {
@@ -403,7 +413,8 @@ struct pool : rl::test_suite<derived, workers + producers> {
             linger();
             letter($) = 1;
             trt_exchange_seq_cst(&inbox, 1);
-            if (planted != STICKY_SKIPPED || searching_of(trt_load_seq_cst(&s.word)) == 0) {
+            if (planted != STICKY_SKIPPED ||
+                searching_of(trt_load_seq_cst(&s.word)) == 0) {
                 s.parkers[0].unpark();
             }
         }
@@ -562,7 +573,7 @@ struct parking : rl::test_suite<parking, 3> {
 int
 main(int argc, char **argv)
 {
-    using large = model::scenes<parking, two_items, two_producers, one_sticky>;
+    using large = model::scenes<parking, one_sticky, two_items, two_producers>;
     using small = model::scenes<parking, one_item, one_worker>;
     return model::main<large, small>(argc, argv, plants, {200000, 2, false});
 }

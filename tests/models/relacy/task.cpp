@@ -1,9 +1,9 @@
-// The task's state word and its list of waiters: task/task.c and task/waiters.c, function
-// by function.
+// The task's state word and its list of waiters: task/task.c and task/waiters.c,
+// function by function.
 //
-// Checked: of a claim and a cancellation exactly one wins; whoever waits is woken exactly
-// once, or has left and is not woken; both see what the one that ended the task wrote;
-// every waiter is freed exactly once and not touched afterwards.
+// Checked: of a claim and a cancellation exactly one wins; whoever waits is woken
+// exactly once, or has left and is not woken; both see what the one that ended the task
+// wrote; every waiter is freed exactly once and not touched afterwards.
 #include "model.hpp"
 
 using model::order;
@@ -58,8 +58,8 @@ struct waiter {
     var<int> freed;
     unsigned owner; // the thread that waits
 
-    // Every access to a waiter goes through here: touching a freed one is an error, or a
-    // race with the one that frees it.
+    // Every access to a waiter goes through here: touching a freed one is an error, or
+    // a race with the one that frees it.
     waiter *live()
     {
         RL_ASSERT(!freed($));
@@ -87,7 +87,10 @@ struct task {
     rl::condition_variable changed;
     var<int> woken[MOST_THREADS]; // how often; guarded by the lock
 
-    waiter *closed() { return &closed_mark; }
+    waiter *closed()
+    {
+        return &closed_mark;
+    }
 
     void init()
     {
@@ -114,8 +117,14 @@ struct task {
         return trt_cas_acq_rel(&state, &expected, next);
     }
 
-    bool claim() { return leave_pending(RUNNING); }
-    bool cancel_pending() { return leave_pending(CANCELLED); }
+    bool claim()
+    {
+        return leave_pending(RUNNING);
+    }
+    bool cancel_pending()
+    {
+        return leave_pending(CANCELLED);
+    }
 
     void finish(unsigned final)
     {
@@ -123,7 +132,10 @@ struct task {
         state.store(final, order(FINISH_RELAXED, mo_relaxed, mo_release), $);
     }
 
-    bool is_finished() { return trt_load_acquire(&state) >= DONE; }
+    bool is_finished()
+    {
+        return trt_load_acquire(&state) >= DONE;
+    }
 
     bool add(waiter *w)
     {
@@ -135,9 +147,9 @@ struct task {
             }
             checked = true;
             w->live()->next($) = before;
-        } while (!newest.compare_exchange(rl::bool_t<false>(), before, w,
-                                          order(ADD_RELAXED, mo_acquire, mo_acq_rel),
-                                          order(ADD_RELAXED, mo_relaxed, mo_acquire), $));
+        } while (!newest.compare_exchange(
+            rl::bool_t<false>(), before, w, order(ADD_RELAXED, mo_acquire, mo_acq_rel),
+            order(ADD_RELAXED, mo_relaxed, mo_acquire), $));
         return true;
     }
 
@@ -268,7 +280,7 @@ struct task {
     }
 };
 
-template<typename derived, int threads>
+template <typename derived, int threads>
 struct scene_base : rl::test_suite<derived, threads> {
     task t;
     waiter waiters[MOST_THREADS];
@@ -380,10 +392,18 @@ struct one_leaves : scene_base<one_leaves, 4> {
     void thread(unsigned i)
     {
         switch (i) {
-        case 0: run(); break;
-        case 1: cancel(); break;
-        case 2: stay(2); break;
-        case 3: leave(3); break;
+        case 0:
+            run();
+            break;
+        case 1:
+            cancel();
+            break;
+        case 2:
+            stay(2);
+            break;
+        case 3:
+            leave(3);
+            break;
         }
     }
 };
@@ -393,11 +413,21 @@ struct two_leave : scene_base<two_leave, 5> {
     void thread(unsigned i)
     {
         switch (i) {
-        case 0: run(); break;
-        case 1: look_at_result(); break;
-        case 2: stay(2); break;
-        case 3: leave(3); break;
-        case 4: leave(4); break;
+        case 0:
+            run();
+            break;
+        case 1:
+            look_at_result();
+            break;
+        case 2:
+            stay(2);
+            break;
+        case 3:
+            leave(3);
+            break;
+        case 4:
+            leave(4);
+            break;
         }
     }
 };

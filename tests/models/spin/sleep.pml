@@ -1,20 +1,22 @@
-/* The sleep protocol of csrc/runtime/sched/README.md, with its step names: two producers,
- * three workers, a shutdown.
+/* The sleep protocol of csrc/runtime/sched/README.md, with its step names: two
+ * producers, some workers, a shutdown.
  *
  * What is checked
- *   Work is conserved. Each of the TASKS public tasks ends only when all of them have been
- *   started, which takes TASKS workers at once: an item that stays behind while a worker
- *   sleeps, a sticky item whose worker sleeps on, or a shutdown that does not reach
- *   everybody is an invalid end state. The counts are checked by assertion at each step.
+ *   Work is conserved. Each of the TASKS public tasks ends only when all of them have
+ *   been started, and so does the sticky one, which takes all workers at once. So an
+ *   item that stays behind while a worker sleeps is an invalid end state; so is a
+ *   sticky item whose worker sleeps on, and a shutdown that does not reach everybody.
+ *   The counts are checked by assertion at each step.
  *
  * Memory
- *   The store of a producer's push waits in a store buffer until `memory` drains it at some
- *   later time, a locked operation of the same producer drains it, or a heavy barrier of
- *   anybody drains all of them. Everything else is one locked operation or a plain load.
- *   With -DFENCES the barrier is the fallback: a full fence in the light half, nothing that
- *   reaches other processors in the heavy half.
+ *   The store of a producer's push waits in a store buffer until `memory` drains it at
+ *   some later time, a locked operation of the same producer drains it, or a heavy
+ *   barrier of anybody drains all of them. Everything else is one locked operation or a
+ *   plain load. With -DFENCES the barrier is the fallback: a full fence in the light
+ *   half, nothing that reaches other processors in the heavy half.
  *
- * Planted bugs: -DNO_RESCAN and so on; see `run`.
+ * Options: -DWORKERS=2 or 3; -DALARMS, a worker also wakes by itself; -DFENCES.
+ * Planted bugs: -DNO_RESCAN and so on; `run` has the list.
  */
 
 #ifndef WORKERS
@@ -160,8 +162,21 @@ inline retract(id, search, counted)
 #define MAY_SEARCH (searching == 0 || 2 * searching < WORKERS - sleeping)
 #define OWN_WORK (stop || inbox[id] > 0)
 
-/* Steps that touch only what this worker alone can see, or that commute with all steps of
- * others that could come between, are joined with a neighbour to keep the states few. */
+/* The part of the rescan that looks for public work */
+#if defined(NO_RESCAN) || defined(RESCAN_FIRST)
+#define SEEN 0
+#else
+#define SEEN visible
+#endif
+
+#ifdef LEFT_EARLY
+#define SEARCH_AFTER_RESCAN (!OWN_WORK)
+#else
+#define SEARCH_AFTER_RESCAN true
+#endif
+
+/* Steps that touch only what this worker alone can see, or that commute with all steps
+ * of others that could come between, are joined with a neighbour: fewer states. */
 proctype worker(byte id)
 {
     bool counted, nothing;
@@ -208,17 +223,12 @@ take:
         nothing = true;
 #endif
     }
-#if !defined(NO_RESCAN) && !defined(RESCAN_FIRST)
-#define SEEN visible
-#else
-#define SEEN 0
-#endif
     if
-#ifdef LEFT_EARLY
-    :: atomic { !nothing || SEEN > 0 -> nothing = false; retract(id, !OWN_WORK, counted) }
-#else
-    :: atomic { !nothing || SEEN > 0 -> nothing = false; retract(id, true, counted) }
-#endif
+    :: atomic {
+            !nothing || SEEN > 0 ->
+            nothing = false;
+            retract(id, SEARCH_AFTER_RESCAN, counted) /* L1 */
+        }
 #ifdef TOKEN_CLEARED
     :: atomic { nothing && SEEN == 0 -> nothing = false; token[id] = false }
 #else
