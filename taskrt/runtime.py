@@ -137,12 +137,16 @@ def get_include() -> str:
 def _install_hooks() -> None:
     """Connect the runtime to the interpreter; called once, when it first starts."""
     quiet_greenlet()
-    register = getattr(threading, "_register_atexit", atexit.register)
-    try:
-        register(_core._at_exit)
-    except RuntimeError:  # the interpreter is shutting down already
-        pass
-    atexit.register(_core._at_exit)  # for what exit functions have spawned
+    # Before the interpreter joins threads; private, so with something to fall back on.
+    register = getattr(threading, "_register_atexit", None)
+    drains_early = register is not None
+    if register is not None:
+        try:
+            register(_core._at_exit, False)
+        except RuntimeError:  # the interpreter is shutting down already
+            drains_early = False
+    # For what exit functions have spawned, and if the early drain was interrupted.
+    atexit.register(_core._at_exit, drains_early)
     gc.callbacks.append(_core._on_collection)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_core._after_fork)

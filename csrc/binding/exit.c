@@ -252,9 +252,11 @@ ends_by_interrupt(void)
     return type && PyErr_GivenExceptionMatches(type, PyExc_KeyboardInterrupt);
 }
 
+/* `late`: an earlier call was due. If it did not come, Ctrl-C has ended what calls it. */
 PyObject *
-core_at_exit(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+core_at_exit(PyObject *Py_UNUSED(module), PyObject *late)
 {
+    const bool interrupted = (late == Py_True && !core->exited) || ends_by_interrupt();
     if (trt_load_relaxed(&core->threads) == 0) {
         Py_RETURN_NONE;
     }
@@ -263,7 +265,7 @@ core_at_exit(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
         return NULL;
     }
     if (w->base.kind == TRT_WORKER_MAIN && w->current == &w->root) {
-        if (end_runtime(w, !ends_by_interrupt(), TRT_FOREVER)) {
+        if (end_runtime(w, !interrupted, TRT_FOREVER)) {
             reset();
         }
         core->exited = true;

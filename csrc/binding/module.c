@@ -130,7 +130,7 @@ static PyMethodDef functions[] = {
     {"_shutdown", core_shutdown, METH_VARARGS, "For runtime.shutdown."},
     {"_stats", core_stats, METH_NOARGS, "For runtime.stats."},
     {"_state", core_state, METH_NOARGS, "For runtime.info."},
-    {"_at_exit", core_at_exit, METH_NOARGS, "For runtime._install_hooks."},
+    {"_at_exit", core_at_exit, METH_O, "For runtime._install_hooks."},
     {"_after_fork", core_after_fork, METH_NOARGS, "For runtime._install_hooks."},
     {"_on_collection", (PyCFunction)(void (*)(void))core_on_collection, METH_FASTCALL,
      "For runtime._install_hooks."},
