@@ -39,7 +39,8 @@ docs-extras := docs
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo test ctest pytest models stress bench lint docs check build build-tools clean
+.PHONY: demo test ctest pytest models stress bench lint docs check build build-tools \
+    clean
 
 # The package is run with -P: from where it is installed, not from its sources here.
 demo: $(VENV)/installed $(VENV)/demo-tools

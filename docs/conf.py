@@ -15,6 +15,7 @@ html_theme = "furo"
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
+autodoc_docstring_signature = False
 # Pages link to sources, READMEs beside the code among them, that are not in the manual.
 suppress_warnings = ["myst.xref_missing"]
 

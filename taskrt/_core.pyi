@@ -18,10 +18,8 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _T_co = TypeVar("_T_co", covariant=True)
 
-@final
-class _Inherit: ...
-
-INHERIT: Final[_Inherit]
+__version__: Final[str]
+INHERIT: Final[object]
 _C_API: Final[object]
 
 @final
@@ -55,7 +53,7 @@ class Spawner:
         name: str | None = None,
         pool: Literal["default"] | None = None,
         pinned: bool = False,
-        context: Context | _Inherit | None = ...,
+        context: Context | object | None = ...,
         detached: bool = False,
     ) -> Spawner: ...
     def __call__(

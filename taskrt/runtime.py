@@ -26,6 +26,7 @@ __all__ = [
     "thread_id",
 ]
 
+__version__ = _core.__version__
 num_threads = _core.num_threads
 set_num_threads = _core.set_num_threads
 thread_id = _core.thread_id
@@ -92,7 +93,7 @@ def info() -> Info:
     state = _core._state()
     is_gil_enabled = getattr(sys, "_is_gil_enabled", None)
     return {
-        "version": version("taskrt"),
+        "version": __version__,
         "python": sys.version.split()[0],
         "gil": True if is_gil_enabled is None else is_gil_enabled(),
         "greenlet": version("greenlet"),

@@ -1,6 +1,6 @@
 """Tasks: making them, waiting for them, and what code inside one may ask."""
 
-from taskrt.runtime import _core
+from taskrt import _core
 
 __all__ = [
     "INHERIT",

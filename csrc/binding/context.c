@@ -1,6 +1,7 @@
 /* What surrounds a task while it runs: its context variables, an empty stack of handled
- * exceptions, and no running asyncio loop. A task that is run as a call by the one that
- * fetches it must see the same as one that another thread has taken. */
+ * exceptions, and nothing of an event loop that runs beneath. A task that is run as a
+ * call by the one that fetches it must see the same as one that another thread has
+ * taken. */
 #include "core.h"
 
 /* asyncio keeps its running loop by thread. Only programs that have imported it can
@@ -19,12 +20,9 @@ asyncio_call(const char *function, PyObject *argument)
     return result;
 }
 
-PyObject *
-context_take_loop(PyThreadState *tstate)
+static PyObject *
+take_loop(void)
 {
-    if (!tstate->context) {
-        return NULL;
-    }
     PyObject *const events = trt_py_loaded_module(core->str_asyncio);
     if (!events) {
         return NULL;
@@ -45,26 +43,65 @@ context_take_loop(PyThreadState *tstate)
 }
 
 void
-context_put_loop(PyObject *loop)
+context_suspend(PyThreadState *tstate, Suspended *suspended)
 {
-    if (loop) {
+    suspended->loop = tstate->context ? take_loop() : NULL;
+    suspended->firstiter = tstate->async_gen_firstiter;
+    suspended->finalizer = tstate->async_gen_finalizer;
+    tstate->async_gen_firstiter = NULL;
+    tstate->async_gen_finalizer = NULL;
+}
+
+void
+context_resume(Suspended *suspended)
+{
+    PyThreadState *const tstate = PyThreadState_Get();
+    PyObject *const firstiter = tstate->async_gen_firstiter;
+    PyObject *const finalizer = tstate->async_gen_finalizer;
+    tstate->async_gen_firstiter = suspended->firstiter;
+    tstate->async_gen_finalizer = suspended->finalizer;
+    if (suspended->loop || firstiter || finalizer) {
         PyObject *const error = PyErr_Occurred() ? trt_py_take_error() : NULL;
-        Py_XDECREF(asyncio_call("_set_running_loop", loop));
-        Py_DECREF(loop);
+        if (suspended->loop) {
+            Py_XDECREF(asyncio_call("_set_running_loop", suspended->loop));
+        }
+        Py_XDECREF(suspended->loop);
+        Py_XDECREF(firstiter);
+        Py_XDECREF(finalizer);
         if (error) {
             trt_py_set_error(error);
         }
     }
 }
 
+/* Contexts that users gave may be entered by two threads at once, which the interpreter
+ * leaves to the GIL. */
+static int
+enter_given(PyObject *context)
+{
+    trt_mutex_lock(&core->contexts);
+    const int status = PyContext_Enter(context);
+    trt_mutex_unlock(&core->contexts);
+    return status;
+}
+
+static int
+leave_given(PyObject *context)
+{
+    trt_mutex_lock(&core->contexts);
+    const int status = PyContext_Exit(context);
+    trt_mutex_unlock(&core->contexts);
+    return status;
+}
+
 int
 context_enter(PyThreadState *tstate, TaskObject *task, Surroundings *saved)
 {
-    saved->loop = tstate->context ? context_take_loop(tstate) : NULL;
+    context_suspend(tstate, &saved->suspended);
     saved->entered = task_flag(task, TASK_IN_GIVEN_CONTEXT);
     if (saved->entered) {
-        if (PyContext_Enter(task->context) < 0) {
-            context_put_loop(saved->loop);
+        if (enter_given(task->context) < 0) {
+            context_resume(&saved->suspended);
             return -1;
         }
     } else {
@@ -88,7 +125,7 @@ context_leave(PyThreadState *tstate, TaskObject *task, Surroundings *saved)
     tstate->exc_info = saved->outer_handled;
     if (saved->entered) {
         PyObject *const error = PyErr_Occurred() ? trt_py_take_error() : NULL;
-        if (PyContext_Exit(task->context) < 0) {
+        if (leave_given(task->context) < 0) {
             PyErr_WriteUnraisable((PyObject *)task);
         }
         if (error) {
@@ -100,5 +137,5 @@ context_leave(PyThreadState *tstate, TaskObject *task, Surroundings *saved)
         tstate->context = saved->context;
         tstate->context_ver++;
     }
-    context_put_loop(saved->loop);
+    context_resume(&saved->suspended);
 }

@@ -38,8 +38,7 @@ typedef struct TaskObject TaskObject;
 typedef struct Fiber Fiber;
 typedef struct Worker Worker;
 
-/* ---- Task -------------------------------------------------------------------------
- */
+/* ---- Task ------------------------------------------------------------------------ */
 
 /* A flag beside those of the runtime, constant after spawn: `context` came from the
  * user and is entered as such; otherwise it is a copy that nobody else has. */
@@ -75,9 +74,10 @@ struct TaskObject {
     /* What cancel() was told, the first time; set once, by any thread [task-message].
      */
     _Atomic(PyObject *) message;
+    /* A pinned task's worker, NULL once that thread has ended; NULL otherwise. */
+    _Atomic(Worker *) pinned_to;
     /* Where it runs or ran. Written by its runner, read by others under core->waits as
-     * a hint: NULL until its runner has got to it. A pinned task has its worker's root
-     * here from the start. */
+     * a hint: NULL until its runner has got to it. */
     _Atomic(Fiber *) fiber;
     _Atomic(uint64_t) id; /* 0 until somebody asks; then constant */
     uint32_t generation;  /* of the process that spawned it, see fork in lifecycle.c */
@@ -131,8 +131,7 @@ task_from_item(void *item)
     return (TaskObject *)((uintptr_t)item & ~(uintptr_t)ITEM_FOREIGN);
 }
 
-/* ---- running (run.c) --------------------------------------------------------------
- */
+/* ---- running (run.c) ------------------------------------------------------------- */
 
 /* Run a task that the caller has claimed, on the current stack, to its end. */
 void task_execute(Fiber *fiber, TaskObject *task);
@@ -142,15 +141,20 @@ void task_conclude(TaskObject *task, enum trt_task_state final, PyObject *result
 /* Cancel a pending task, unless somebody has claimed it. */
 bool task_cancel_pending(TaskObject *task);
 
-/* ---- context (context.c) ----------------------------------------------------------
- */
+/* ---- context (context.c) --------------------------------------------------------- */
+
+/* What belongs to a stack but is kept by thread: taken off while the stack waits and
+ * others run. asyncio's running loop, and the hooks for asynchronous generators. */
+typedef struct Suspended {
+    PyObject *loop, *firstiter, *finalizer; /* owned, or NULL */
+} Suspended;
 
 /* What a task's frame replaces in the thread state, to be put back when it ends. */
 typedef struct Surroundings {
     PyObject *context;        /* the one before, owned, unless `entered` */
     _PyErr_StackItem handled; /* an empty stack of exceptions being handled */
     _PyErr_StackItem *outer_handled;
-    PyObject *loop; /* asyncio's running loop before, or NULL; owned */
+    Suspended suspended; /* of the stack beneath */
     bool entered;
 } Surroundings;
 
@@ -159,14 +163,11 @@ typedef struct Surroundings {
 int context_enter(PyThreadState *tstate, TaskObject *task, Surroundings *saved);
 /* Leave them again; keeps the error that may be set. */
 void context_leave(PyThreadState *tstate, TaskObject *task, Surroundings *saved);
-/* Take asyncio's running loop off the thread, for a stack that is about to wait while
- * others run. New reference or NULL. */
-PyObject *context_take_loop(PyThreadState *tstate);
-/* Put it back; steals the reference, which may be NULL. */
-void context_put_loop(PyObject *loop);
+void context_suspend(PyThreadState *tstate, Suspended *suspended);
+/* Put it back; keeps the error that may be set. */
+void context_resume(Suspended *suspended);
 
-/* ---- waiting (wait.c) -------------------------------------------------------------
- */
+/* ---- waiting (wait.c) ------------------------------------------------------------ */
 
 /* Why a wait ended without its task: written by whoever wins the decision. */
 typedef enum wake_reason {
@@ -178,13 +179,16 @@ typedef enum wake_reason {
 /* One wait of one stack for one task. On the heap, since the stack may be moved away.
  * The decision of `base` is taken once, and whoever takes it makes the stack runnable.
  */
-typedef struct Wait {
+typedef struct Wait Wait;
+struct Wait {
     trt_waiter base;
     Fiber *fiber;
     bool on_thread; /* the whole thread sleeps on its parker: no switch. Constant. */
     /* Last write of whoever decides it; read by a sleeping thread [wait-delivered]. */
     _Atomic(bool) delivered;
-} Wait;
+    Wait *outer;               /* the wait that this one is nested in, or NULL */
+    TaskObject *outer_awaited; /* what that one waits for */
+};
 
 /* Wait until the task has finished, running it here if that is possible. 1: finished;
  * 0: deadline passed; −1: error set. A suspension point and a checkpoint. */
@@ -194,21 +198,24 @@ int wait_for(Worker *w, TaskObject *task, uint64_t deadline_ns);
 bool wait_interrupt(Fiber *fiber, wake_reason reason);
 /* Raise Cancelled if the task that runs on `fiber` has been asked to end: 0 or −1. */
 int wait_checkpoint(Fiber *fiber);
-/* The steps of a task, or of none, around a wait; see trt_task. */
-void wait_suspend_task(TaskObject *task);
+/* The steps of a task around a wait, see trt_task. suspend: whether it was taken, which
+ * is not so for NULL and in a wait nested in another; then there is no resume. */
+bool wait_suspend_task(TaskObject *task);
 void wait_resume_task(TaskObject *task);
 /* Whether the task should end: somebody has asked for it, or the process exits. */
 bool wait_cancel_requested(TaskObject *task);
-/* fetch.c: a deadline from a Python timeout: None, or seconds. 0, or −1 with an error set. */
+/* fetch.c: a deadline from a Python timeout: None, or seconds. 0, or −1 with an error
+ * set. */
 int wait_deadline(PyObject *timeout, uint64_t *deadline_ns);
 
 PyObject *core_fetch(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *core_wait(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *core_yield_now(PyObject *, PyObject *);
 PyObject *fetch_task(TaskObject *task, uint64_t deadline_ns);
+/* Whether Ctrl-C has ended the task that this wait of main has just run as a call. */
+bool fetch_was_interrupted(Worker *w, TaskObject *task);
 
-/* ---- fibers (fiber.c, hub.c) ------------------------------------------------------
- */
+/* ---- fibers (fiber.c, hub.c) ----------------------------------------------------- */
 
 /* A stack. Fields belong to its worker's thread unless they say otherwise. */
 struct Fiber {
@@ -279,8 +286,7 @@ bool hub_is_needed(Worker *w);
  * reach the evaluation loop. */
 void hub_breathe(Worker *w);
 
-/* ---- workers (lifecycle.c) --------------------------------------------------------
- */
+/* ---- workers (lifecycle.c) ------------------------------------------------------- */
 
 struct Worker {
     trt_worker base;
@@ -295,17 +301,19 @@ struct Worker {
     size_t runner_count, idle_count;
     TaskObject *handoff;   /* claimed task for the runner that is switched to; owned */
     Fiber *starting;       /* runner that is started now */
-    trt_injector pinned;   /* pinned tasks that have not started; owner only */
+    trt_deque pinned;      /* pinned tasks that have not started; owner only */
     char *stack_floor;     /* below this address, tasks do not run inline */
     PyThreadState *tstate; /* main and pool threads */
     _Atomic(unsigned long) thread_ident; /* pool threads: Python's name of the thread */
     int32_t id;                          /* 0 main, 1… pool threads, −1 foreign */
     uint32_t generation;
     uint32_t breaths, yields; /* counters for what happens now and then */
+    bool woken;               /* has been woken and has found nothing to run yet */
     bool prefers_unstarted; /* a fiber has yielded: start something before it resumes */
     bool guarded;           /* main: the interrupt handler is ours, see signals.c */
     PyObject *guarded_handler; /* the one before, owned; NULL if none was replaced */
-    bool asleep;               /* main: Python's wake-up descriptor is the parker's */
+    uint32_t asleep;           /* main: depth of sleeps, one in a handler in another; if
+                                * not 0, Python's wake-up descriptor is the parker's */
     int outer_wakeup_fd;       /* the one before */
     bool interrupted; /* SIGINT has come while root waited: root calls the handler */
     PyObject *interrupt_error;   /* to be raised by root, owned */
@@ -329,14 +337,17 @@ typedef struct Core {
     PyObject *sigint;                                                 /* needed */
 
     trt_pool *pool;
-    trt_mutex waits;              /* who waits for what; a leaf */
-    trt_mutex life;               /* start, stop, resize, adopt; pool->lock inside */
+    trt_mutex waits;    /* who waits for what; a leaf */
+    trt_mutex contexts; /* entering and leaving contexts that users gave; a leaf */
+    trt_mutex life;     /* start, stop, resize, adopt; pool->lock inside */
     _Atomic(uint32_t) generation; /* of this process; a fork makes it larger */
     _Atomic(uint64_t) last_id;
     _Atomic(uint32_t) threads;   /* N as configured; 0 while not started */
     _Atomic(uint32_t) blocked;   /* threads that sleep until a pending task is run */
     _Atomic(uint64_t) never_ran; /* tasks cancelled before they started */
-    _Atomic(uint64_t) detached_live; /* detached tasks that have not ended */
+    _Atomic(uint32_t) foreign_running; /* foreign threads that are running a task */
+    _Atomic(bool) awaits_foreign;      /* the drain waits for those */
+    _Atomic(uint64_t) detached_live;   /* detached tasks that have not ended */
     uint32_t chosen_threads;       /* by set_num_threads; 0: as the environment says */
     _Atomic(uint32_t) timed_waits; /* fibers that a timer will wake */
     _Atomic(uint32_t) wakeups;     /* how often a worker has left its sleep */
@@ -348,7 +359,7 @@ typedef struct Core {
     unsigned long
         main_ident; /* the thread that signals go to; 0 before the first start */
     Worker *main;
-    Worker *parents_main;      /* in a forked child: main's record as it was in the parent */
+    Worker *parents_main; /* in a forked child: main's record as it was in the parent */
     Worker *pool_workers[TRT_POOL_MAX_THREADS + 1]; /* by id; 0 unused */
     uint32_t pool_count;                            /* highest id that has a record */
     Worker *free_foreign; /* records of foreign threads that have ended */
@@ -410,21 +421,20 @@ PyObject *core_state(PyObject *, PyObject *);
 PyObject *core_at_exit(PyObject *, PyObject *);
 PyObject *core_on_collection(PyObject *, PyObject *const *, Py_ssize_t);
 
-/* ---- the rest ---------------------------------------------------------------------
- */
+/* ---- the rest -------------------------------------------------------------------- */
 
 extern PyType_Spec spawner_spec; /* spawn.c */
 PyObject *core_spawn(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 
 /* signals.c: interrupts of the main thread while it runs somebody else's task. */
 void signals_guard(Worker *w);
-/* 0, or −1 with the error that the handler has raised at this moment. */
-int signals_unguard(Worker *w);
+/* On root, after it let others run: the handler from before is back, and what has come
+ * for root meanwhile is run. 0; or −1 with what that has raised, in place of an earlier
+ * error. */
+int signals_resume_root(Worker *w);
 /* Run what signals have arrived, in whatever frame this is; an error goes to root.
  * Main. */
 void signals_check(Worker *w);
-/* On root, after its wait was cut short by a signal: run what is due. 0 or −1. */
-int signals_run_pending(Worker *w);
 /* Around a sleep of main: between the two, a signal ends the sleep. A look for signals
  * that have come before has to follow the first. 0 or −1. */
 int signals_enter_sleep(Worker *w);

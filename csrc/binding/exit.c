@@ -5,8 +5,7 @@ enum {
     GRACE_NS = 100 * 1000 * 1000, /* for what does not end by itself */
 };
 
-/* ---- quiet: nothing can run any more ----------------------------------------------
- */
+/* ---- quiet: nothing can run any more --------------------------------------------- */
 
 /* How many tasks that somebody may want have not ended. Ends are read before
  * beginnings: then 0 means that all had ended when the first sum was complete. */
@@ -17,7 +16,7 @@ exit_live_tasks(void)
     uint64_t ended = trt_load_seq_cst(&core->never_ran);
     trt_worker *const *table = trt_pool_workers(core->pool, &count);
     for (size_t i = 0; i < count; i++) {
-        ended += trt_load_acquire(&table[i]->counters.ran);
+        ended += trt_load_acquire(&table[i]->counters.ran); /* [count] */
     }
     uint64_t begun = 0;
     table = trt_pool_workers(core->pool, &count);
@@ -44,6 +43,8 @@ is_quiescent(void)
     const uint32_t before = trt_load_seq_cst(&core->wakeups);
     if (trt_sleep_sleeping(&pool->sleep) != trt_load_relaxed(&pool->running) ||
         trt_load_seq_cst(&core->timed_waits) > 0 ||
+        (trt_load_relaxed(&core->awaits_foreign) &&
+         trt_load_seq_cst(&core->foreign_running) > 0) ||
         trt_injector_size(&pool->injector) > 0) {
         return false;
     }
@@ -99,17 +100,10 @@ work_until_quiet(Worker *w, uint64_t deadline)
     w->wants_quiet = false;
     trt_store_seq_cst(&core->draining, false);
     trt_timers_remove(&w->base.timers, &root->timer);
-    if (signals_unguard(w) < 0) {
-        status = -1;
-    }
-    if (status == 0) {
-        status = signals_run_pending(w);
-    }
-    return status;
+    return signals_resume_root(w) < 0 ? -1 : status;
 }
 
-/* ---- stop -------------------------------------------------------------------------
- */
+/* ---- stop ------------------------------------------------------------------------ */
 
 static bool
 any_alive(void)
@@ -136,17 +130,25 @@ interrupt_threads(void)
     }
 }
 
-/* Tell pool threads to end and wait until they have, at most until the deadline. */
+/* Tell pool threads to end and wait until they have, at most until the deadline; Ctrl-C
+ * shortens that. */
 static bool
 stop_threads(Worker *w, uint64_t deadline)
 {
     trt_store_seq_cst(&core->stopping, true);
     lifecycle_unpark_all();
-    PyThreadState *const tstate = PyEval_SaveThread();
-    while (any_alive() &&
-           trt_parker_park(&w->base.parker, deadline) != TRT_PARK_TIMED_OUT) {
+    bool in_time = true;
+    while (any_alive() && in_time) {
+        if (signals_enter_sleep(w) < 0 || PyErr_CheckSignals() < 0) {
+            PyErr_Clear();
+            deadline = trt_clock_now_ns() + GRACE_NS;
+        }
+        PyThreadState *const tstate = PyEval_SaveThread();
+        in_time = !any_alive() || trt_parker_park_signals(&w->base.parker, deadline) !=
+                                      TRT_PARK_TIMED_OUT;
+        PyEval_RestoreThread(tstate);
+        signals_leave_sleep(w);
     }
-    PyEval_RestoreThread(tstate);
     return !any_alive();
 }
 
@@ -155,13 +157,21 @@ static void
 stop_hub(Worker *w)
 {
     if (w->hub.greenlet) {
+        /* Its parent is whoever waited first, perhaps a greenlet of the user's. */
+        PyGreenlet *const here = PyGreenlet_GetCurrent();
+        if (!here || PyGreenlet_SetParent(w->hub.greenlet, here) < 0) {
+            PyErr_WriteUnraisable(NULL);
+        }
+        Py_XDECREF(here);
         if (fiber_switch(w, &w->hub) < 0) {
             PyErr_WriteUnraisable(NULL);
         }
         Py_CLEAR(w->hub.greenlet);
         Py_CLEAR(w->root.greenlet);
     }
-    signals_unguard(w);
+    if (signals_resume_root(w) < 0) {
+        PyErr_Clear();
+    }
 }
 
 /* Drain and stop, on main's root. `patient`: wait for running tasks however long they
@@ -252,7 +262,34 @@ ends_by_interrupt(void)
     return type && PyErr_GivenExceptionMatches(type, PyExc_KeyboardInterrupt);
 }
 
-/* `late`: an earlier call was due. If it did not come, Ctrl-C has ended what calls it. */
+/* Whether a thread that the interpreter will wait for is still there: then what tasks
+ * on it bring can still come. */
+static bool
+awaits_threads(void)
+{
+    bool found = false;
+    PyObject *const threading = PyImport_ImportModule("threading");
+    PyObject *const threads =
+        threading ? PyObject_CallMethod(threading, "enumerate", NULL) : NULL;
+    const Py_ssize_t count = threads ? PyList_Size(threads) : 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *const thread =
+            PyList_GetItem(threads, i); /* borrowed: the list is ours */
+        PyObject *const daemon = PyObject_GetAttrString(thread, "daemon");
+        PyObject *const ident = PyObject_GetAttrString(thread, "ident");
+        found |= daemon == Py_False && ident && ident != Py_None &&
+                 PyLong_AsUnsignedLong(ident) != core->main_ident;
+        Py_XDECREF(ident);
+        Py_XDECREF(daemon);
+    }
+    Py_XDECREF(threads);
+    Py_XDECREF(threading);
+    PyErr_Clear();
+    return found;
+}
+
+/* `late`: an earlier call was due. If it did not come, Ctrl-C has ended what calls it.
+ */
 PyObject *
 core_at_exit(PyObject *Py_UNUSED(module), PyObject *late)
 {
@@ -265,6 +302,7 @@ core_at_exit(PyObject *Py_UNUSED(module), PyObject *late)
         return NULL;
     }
     if (w->base.kind == TRT_WORKER_MAIN && w->current == &w->root) {
+        trt_store_relaxed(&core->awaits_foreign, awaits_threads());
         if (end_runtime(w, !interrupted, TRT_FOREVER)) {
             reset();
         }

@@ -33,6 +33,17 @@ wait_deadline(PyObject *timeout, uint64_t *deadline_ns)
     return 0;
 }
 
+/* An interrupt that ended a task which ran here as a call was meant for this thread. */
+bool
+fetch_was_interrupted(Worker *w, TaskObject *task)
+{
+    return w->base.kind == TRT_WORKER_MAIN && w->current == &w->root &&
+           trt_load_relaxed(&task->fiber) == &w->root &&
+           trt_task_get_state(&task->base) == TRT_TASK_FAILED &&
+           PyErr_GivenExceptionMatches(task->result, PyExc_KeyboardInterrupt) &&
+           !task_flag(task, TRT_TASK_OBSERVED);
+}
+
 PyObject *
 fetch_task(TaskObject *task, uint64_t deadline)
 {
@@ -106,17 +117,6 @@ core_fetch(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
     return fetch_task(task, deadline);
 }
 
-/* An interrupt that ended a task which ran here as a call was meant for this thread. */
-static bool
-was_interrupted_here(Worker *w, TaskObject *task)
-{
-    return w->base.kind == TRT_WORKER_MAIN && w->current == &w->root &&
-           trt_load_relaxed(&task->fiber) == &w->root &&
-           trt_task_get_state(&task->base) == TRT_TASK_FAILED &&
-           PyErr_GivenExceptionMatches(task->result, PyExc_KeyboardInterrupt) &&
-           !task_flag(task, TRT_TASK_OBSERVED);
-}
-
 PyObject *
 core_wait(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
           PyObject *kwnames)
@@ -144,7 +144,7 @@ core_wait(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
         if (!finished) {
             Py_RETURN_FALSE;
         }
-        if (!was_finished && was_interrupted_here(w, task)) {
+        if (!was_finished && fetch_was_interrupted(w, task)) {
             return task_outcome(task);
         }
     }
@@ -166,17 +166,21 @@ core_yield_now(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     if (!fiber_has_others(w)) {
         Py_RETURN_FALSE;
     }
-    wait_suspend_task(fiber->task);
-    if (fiber->task) {
-        trt_task_ready(&fiber->task->base);
+    TaskObject *const task = fiber->task;
+    const bool stepped = wait_suspend_task(task);
+    if (stepped) {
+        trt_task_ready(&task->base);
     }
-    PyObject *const loop = context_take_loop(PyThreadState_Get());
+    Suspended suspended;
+    context_suspend(PyThreadState_Get(), &suspended);
     int status = fiber_yield(w);
-    if (fiber == &w->root && signals_unguard(w) < 0) {
+    context_resume(&suspended);
+    if (stepped) {
+        wait_resume_task(task);
+    }
+    if (fiber == &w->root && signals_resume_root(w) < 0) {
         status = -1;
     }
-    context_put_loop(loop);
-    wait_resume_task(fiber->task);
     if (status < 0 || wait_checkpoint(fiber) < 0) {
         return NULL;
     }

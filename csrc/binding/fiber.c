@@ -14,8 +14,7 @@ enum {
     CLOCK_PERIOD = 16,
 };
 
-/* ---- ready fibers -----------------------------------------------------------------
- */
+/* ---- ready fibers ---------------------------------------------------------------- */
 
 void
 fiber_ready_push(Worker *w, Fiber *fiber)
@@ -96,15 +95,14 @@ fiber_interrupt(Fiber *fiber, wake_reason reason)
     }
 }
 
-/* ---- switching --------------------------------------------------------------------
- */
+/* ---- switching ------------------------------------------------------------------- */
 
 bool
 fiber_can_switch(Worker *w)
 {
     if (w->base.kind == TRT_WORKER_FOREIGN || w->current == &w->hub ||
-        w->in_collection) {
-        return false;
+        w->in_collection || w->current->wait) {
+        return false; /* the last: a handler runs in the middle of this stack's wait */
     }
     if (w->current == &w->root) {
         return true; /* whatever greenlet user code runs in: it is kept while it waits
@@ -177,7 +175,7 @@ timer_is_due(Worker *w)
 bool
 fiber_has_others(Worker *w)
 {
-    return timer_is_due(w) || fiber_any_ready(w) || trt_injector_size(&w->pinned) > 0 ||
+    return timer_is_due(w) || fiber_any_ready(w) || trt_deque_size(&w->pinned) > 0 ||
            trt_deque_size(&w->base.deque) > 0 ||
            (w->base.takes_injected && trt_injector_size(&core->pool->injector) > 0);
 }
@@ -205,8 +203,7 @@ fiber_yield(Worker *w)
     return status;
 }
 
-/* ---- runners ----------------------------------------------------------------------
- */
+/* ---- runners --------------------------------------------------------------------- */
 
 static Fiber *
 runner_create(Worker *w)
@@ -286,18 +283,20 @@ runner_rest(Worker *w, Fiber *fiber)
     w->idle_count++;
     Fiber *const next = fiber_ready_pop(w);
     if (fiber_switch(w, next ? next : &w->hub) < 0) {
-        /* Thrown into while idle: whoever did it cannot mean a task. */
-        PyErr_Clear();
-        for (Fiber **link = &w->idle; *link; link = &(*link)->next_idle) {
-            if (*link == fiber) {
-                *link = fiber->next_idle;
-                w->idle_count--;
-                break;
-            }
-        }
-        return false;
+        PyErr_Clear(); /* thrown into while idle: whoever did it cannot mean a task */
     }
-    return w->handoff != NULL;
+    if (w->handoff) {
+        return true;
+    }
+    for (Fiber **link = &w->idle; *link; link = &(*link)->next_idle) {
+        if (*link ==
+            fiber) { /* not switched to by the hub, which takes it off the list */
+            *link = fiber->next_idle;
+            w->idle_count--;
+            break;
+        }
+    }
+    return false;
 }
 
 /* The body of a runner: task after task on one greenlet, since a new one costs
@@ -308,6 +307,7 @@ fiber_runner(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
     Worker *const w = worker_current;
     Fiber *const fiber = w->starting;
+    TRT_PY_HANG_ON_UNWIND(done);
     w->starting = NULL;
     do {
         trt_py_recursion_reset(PyThreadState_Get());
@@ -316,11 +316,15 @@ fiber_runner(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
         while (task) {
             task_execute(fiber, task);
             Py_DECREF(task);
+            if (w->generation != trt_load_relaxed(&core->generation)) {
+                lifecycle_end_child(Py_None); /* forked by a callback */
+            }
             hub_breathe(w);
             task = hub_is_needed(w) ? NULL : hub_next_task(w);
         }
     } while (runner_rest(w, fiber));
     runner_retire(w, fiber);
+    TRT_PY_UNWIND_DONE(done);
     w->current = &w->hub; /* the parent, which goes on when this greenlet ends */
     Py_RETURN_NONE;
 }

@@ -66,8 +66,8 @@ hub_next_task(Worker *w)
         w->base.takes_injected = all || trt_load_relaxed(&core->threads) == 1;
     }
     for (;;) {
-        void *item = trt_injector_pop(&w->pinned);
-        if (!item && !local) {
+        void *item = NULL;
+        if (trt_deque_steal(&w->pinned, &item) != TRT_STEAL_GOT && !local) {
             item = trt_worker_take(&w->base);
         }
         if (!item) {
@@ -78,7 +78,7 @@ hub_next_task(Worker *w)
             task_cancel_pending(task);
         } else if (trt_task_claim(&task->base)) {
             if (!task_flag(task, TRT_TASK_PINNED) ||
-                trt_load_relaxed(&task->fiber) == &w->root) {
+                trt_load_relaxed(&task->pinned_to) == w) {
                 return task;
             }
             conclude_lost(task);
@@ -127,6 +127,9 @@ sleep_until_due(Worker *w)
     const uint64_t deadline = trt_timers_next_deadline(&w->base.timers);
     const bool is_main = w->base.kind == TRT_WORKER_MAIN;
     if (is_main) {
+        /* Main refuses some work, and handlers may run here: nobody may count on its
+         * search, so it passes the duty on instead of taking it to bed. */
+        trt_worker_stop_searching(&w->base);
         if (signals_enter_sleep(w) < 0) {
             PyErr_WriteUnraisable(NULL);
         }
@@ -144,7 +147,11 @@ sleep_until_due(Worker *w)
             trt_parker_park(&w->base.parker, deadline);
         }
     } else if (!spin(w)) {
-        trt_worker_sleep(&w->base, deadline, is_main, exit_asleep);
+        if (w->woken) {
+            trt_count(&w->base.counters.spurious_wakes);
+        }
+        w->woken = trt_worker_sleep(&w->base, deadline, is_main, exit_asleep) ==
+                   TRT_PARK_NOTIFIED;
         /* [wakeups] before anything is taken: see exit_asleep. */
         trt_fetch_add_seq_cst(&core->wakeups, 1);
     }
@@ -162,9 +169,14 @@ hub_loop(Worker *w)
             w->cancel_seen = true;
             fiber_cancel_all(w);
         }
+        if (w->generation != trt_load_relaxed(&core->generation)) {
+            lifecycle_end_child(
+                Py_None); /* forked by a callback, or as something died */
+        }
         fire_timers(w);
         Fiber *const fiber = w->prefers_unstarted ? NULL : fiber_ready_pop(w);
         if (fiber) {
+            w->woken = false;
             trt_worker_stop_searching(&w->base);
             if (fiber_switch(w, fiber) < 0) {
                 PyErr_WriteUnraisable(NULL);
@@ -173,7 +185,7 @@ hub_loop(Worker *w)
         }
         TaskObject *const task = hub_next_task(w);
         if (task) {
-            w->prefers_unstarted = false;
+            w->prefers_unstarted = w->woken = false;
             fiber_start_task(w, task);
             continue;
         }

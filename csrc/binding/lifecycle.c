@@ -10,7 +10,8 @@
 #include "os/barrier.h"
 
 enum {
-    STACK_BYTES = 16 << 20,       /* virtual; chains of inlined tasks may be deep */
+    PINNED_LOG2 = 3,        /* first capacity of the queue of pinned tasks */
+    STACK_BYTES = 16 << 20, /* virtual; chains of inlined tasks may be deep */
 };
 
 _Thread_local Worker *worker_current __attribute__((tls_model("initial-exec")));
@@ -18,8 +19,7 @@ _Thread_local Worker *worker_current __attribute__((tls_model("initial-exec")));
 static pthread_key_t thread_end_key; /* its destructor gives a foreign record back */
 static pthread_once_t process_once = PTHREAD_ONCE_INIT;
 
-/* ---- workers ----------------------------------------------------------------------
- */
+/* ---- workers --------------------------------------------------------------------- */
 
 static uint32_t
 target_threads(void)
@@ -60,11 +60,15 @@ worker_create_locked(trt_worker_kind kind, int32_t id)
         return NULL;
     }
     *w = (Worker){.id = id, .generation = trt_load_relaxed(&core->generation)};
-    if (trt_worker_init(&w->base, core->pool, kind) < 0) {
+    if (trt_deque_init(&w->pinned, PINNED_LOG2) < 0) {
         free(w);
         return NULL;
     }
-    trt_injector_init(&w->pinned);
+    if (trt_worker_init(&w->base, core->pool, kind) < 0) {
+        trt_deque_destroy(&w->pinned);
+        free(w);
+        return NULL;
+    }
     w->root.worker = w->hub.worker = w;
     w->root.timer.index = TRT_TIMER_IDLE;
     return w;
@@ -194,8 +198,7 @@ lifecycle_leave_blocked(void)
     }
 }
 
-/* ---- threads that come and go -----------------------------------------------------
- */
+/* ---- threads that come and go ---------------------------------------------------- */
 
 /* At the end of a foreign thread; no Python here. */
 static void
@@ -208,9 +211,10 @@ on_thread_end(void *arg)
     }
     trt_worker_hand_over(&w->base); /* or the rest stays where thieves find it */
     void *lost;
-    while ((lost = trt_injector_pop(&w->pinned)) != NULL) {
+    while (trt_deque_steal(&w->pinned, &lost) == TRT_STEAL_GOT) {
         /* Only this thread could run it. Whoever takes it now ends it as lost; without
          * memory for that it stays pending. */
+        trt_store_relaxed(&task_from_item(lost)->pinned_to, NULL);
         (void)trt_injector_push(&w->base.pool->injector, lost);
         trt_sleep_notify(&w->base.pool->sleep);
     }
@@ -229,6 +233,7 @@ on_fork_child(void)
     core->parents_main = core->main;
     trt_mutex_reinit_after_fork(&core->waits);
     trt_mutex_reinit_after_fork(&core->life);
+    trt_mutex_reinit_after_fork(&core->contexts);
     worker_current = NULL;
     core->main_ident = PyThread_get_thread_ident();
     core->pool = NULL;
@@ -244,6 +249,7 @@ on_fork_child(void)
     trt_store_relaxed(&core->timed_waits, 0);
     trt_store_relaxed(&core->never_ran, 0);
     trt_store_relaxed(&core->detached_live, 0);
+    trt_store_relaxed(&core->foreign_running, 0);
     trt_store_relaxed(&core->closing, false);
     trt_store_relaxed(&core->draining, false);
     trt_store_relaxed(&core->cancel_all, false);
@@ -270,8 +276,7 @@ lifecycle_end_child(PyObject *result)
     _exit(1); /* only if that has failed */
 }
 
-/* ---- start ------------------------------------------------------------------------
- */
+/* ---- start ----------------------------------------------------------------------- */
 
 /* Call a function of the Python part. */
 static PyObject *
@@ -337,8 +342,8 @@ find_main_thread(void)
 int
 lifecycle_start(void)
 {
-    uint32_t threads;
-    int inline_tasks, debug, error = 0;
+    uint32_t threads = 1;
+    int inline_tasks = 1, debug = 0, error = 0;
     if (core->exited) {
         threads = 1; /* exit functions: main runs everything, as it was set */
         inline_tasks = core->inline_tasks;
@@ -403,6 +408,7 @@ worker_adopt(void)
         return NULL;
     }
     const bool is_main = is_main_thread();
+    int error = 0;
     trt_mutex_lock(&core->life);
     Worker *w = NULL;
     if (!is_main && core->free_foreign) {
@@ -411,18 +417,15 @@ worker_adopt(void)
     } else {
         w = worker_create_locked(is_main ? TRT_WORKER_MAIN : TRT_WORKER_FOREIGN,
                                  is_main ? 0 : -1);
-        if (w && is_main) {
+        error = !w ? -ENOMEM : is_main ? trt_parker_enable_signals(&w->base.parker) : 0;
+        if (!error && is_main) {
             core->main = w;
             trt_fetch_add_relaxed(&core->pool->running, 1);
         }
     }
     trt_mutex_unlock(&core->life);
-    if (!w) {
-        PyErr_NoMemory();
-        return NULL;
-    }
-    if (is_main && trt_parker_enable_signals(&w->base.parker) < 0) {
-        PyErr_SetFromErrno(PyExc_OSError);
+    if (error) {
+        raise_start_error(error);
         return NULL;
     }
     set_stack_floor(w);
@@ -435,7 +438,8 @@ worker_adopt(void)
     return w;
 }
 
-/* ---- sizes ----------------------------------------------------------------------------- */
+/* ---- sizes
+ * ----------------------------------------------------------------------------- */
 
 void
 lifecycle_unpark_all(void)
@@ -475,9 +479,15 @@ core_set_num_threads(PyObject *Py_UNUSED(module), PyObject *arg)
     trt_mutex_lock(&core->life);
     core->chosen_threads = (uint32_t)n;
     if (trt_load_relaxed(&core->threads) > 0) {
+        const uint32_t before = trt_load_relaxed(&core->threads);
         trt_store_seq_cst(&core->threads, (uint32_t)n);
         error = start_threads_locked((uint32_t)n);
-        lifecycle_unpark_all(); /* those that are too many end when they have no task left */
+        if (error) {
+            core->chosen_threads = before;
+            trt_store_seq_cst(&core->threads, before);
+        }
+        lifecycle_unpark_all(); /* those that are too many end when they have no task
+                                   left */
     }
     trt_mutex_unlock(&core->life);
     if (error) {

@@ -207,6 +207,7 @@ core_exec(PyObject *module)
     memset(state, 0, sizeof *state);
     trt_mutex_init(&state->waits);
     trt_mutex_init(&state->life);
+    trt_mutex_init(&state->contexts);
     state->task_type = add_type(module, &task_spec);
     state->spawner_type = add_type(module, &spawner_spec);
     state->str_timeout = PyUnicode_InternFromString("timeout");
@@ -219,6 +220,7 @@ core_exec(PyObject *module)
         !state->str_asyncio || !state->inherit || !state->runner_function ||
         !state->hub_function || !state->interrupt_function || get_errors(state) < 0 ||
         PyModule_AddObjectRef(module, "INHERIT", state->inherit) < 0 ||
+        PyModule_AddStringConstant(module, "__version__", TASKRT_VERSION) < 0 ||
         capi_add(module) < 0) {
         return -1;
     }
@@ -240,6 +242,8 @@ static PyModuleDef module_def = {
     .m_methods = functions,
     .m_slots = module_slots,
 };
+
+PyMODINIT_FUNC PyInit__core(void);
 
 PyMODINIT_FUNC
 PyInit__core(void)

@@ -68,6 +68,9 @@ release_waiters(TaskObject *task)
 static void
 count_end(TaskObject *task)
 {
+    if (task->generation != trt_load_relaxed(&core->generation)) {
+        return; /* a parent's task, ended in a forked child */
+    }
     if (task_flag(task, TRT_TASK_DETACHED)) {
         trt_fetch_sub_seq_cst(&core->detached_live, 1);
     }
@@ -79,12 +82,13 @@ count_end(TaskObject *task)
 void
 task_conclude(TaskObject *task, enum trt_task_state final, PyObject *result)
 {
+    Worker *const w = worker_current;
     drop_call(task);
     task->result = result;
     if (result && PyObject_IS_GC(result)) {
         PyObject_GC_Track(task); /* from now on it can be part of a cycle */
     }
-    trt_count(&worker_current->base.counters.ran);
+    trt_count(&w->base.counters.ran);
     trt_task_finish(&task->base, final); /* [task-result] */
     release_waiters(task);
     count_end(task);
@@ -100,7 +104,9 @@ task_cancel_pending(TaskObject *task)
     if (!trt_task_cancel_pending(&task->base)) {
         return false;
     }
-    trt_fetch_add_seq_cst(&core->never_ran, 1);
+    if (task->generation == trt_load_relaxed(&core->generation)) {
+        trt_fetch_add_seq_cst(&core->never_ran, 1);
+    }
     drop_call(task);
     release_waiters(task);
     count_end(task);
@@ -124,14 +130,34 @@ take_failure(TaskObject *task, PyObject **result)
     return TRT_TASK_FAILED;
 }
 
+/* Take a task that has returned off its stack. It is the innermost one, unless user
+ * code has switched between greenlets of its own within this stack. */
+static void
+unlink_task(Fiber *fiber, TaskObject *task)
+{
+    if (fiber->task == task) {
+        fiber->task = task->outer;
+        return;
+    }
+    TaskObject *above = fiber->task;
+    while (above->outer != task) {
+        above = above->outer;
+    }
+    above->outer = task->outer;
+}
+
 void
 task_execute(Fiber *fiber, TaskObject *task)
 {
     PyThreadState *const tstate = PyThreadState_Get();
     Surroundings saved;
     PyObject *result = NULL;
-    TRT_PY_HANG_ON_UNWIND(done);
 
+    const bool enters_foreign =
+        fiber->worker->base.kind == TRT_WORKER_FOREIGN && !fiber->task;
+    if (enters_foreign) {
+        trt_fetch_add_seq_cst(&core->foreign_running, 1);
+    }
     task->outer = fiber->task;
     trt_store_relaxed(&task->fiber, fiber);
     fiber->task = task;
@@ -150,7 +176,10 @@ task_execute(Fiber *fiber, TaskObject *task)
     if (!result) {
         final = take_failure(task, &result);
     }
-    fiber->task = task->outer;
+    unlink_task(fiber, task);
+    if (enters_foreign) {
+        trt_fetch_sub_seq_cst(&core->foreign_running,
+                              1); /* then count_end wakes main */
+    }
     task_conclude(task, final, result);
-    TRT_PY_UNWIND_DONE(done);
 }

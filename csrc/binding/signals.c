@@ -92,8 +92,9 @@ signals_guard(Worker *w)
     }
 }
 
-int
-signals_unguard(Worker *w)
+/* Put the handler from before back. 0; or −1 with the error that it has raised now. */
+static int
+unguard(Worker *w)
 {
     if (!w->guarded) {
         return 0;
@@ -126,27 +127,49 @@ signals_unguard(Worker *w)
     return 0;
 }
 
-int
-signals_run_pending(Worker *w)
+/* Call the handler, or raise the error, that are due to root. 0 or −1. */
+static int
+run_pending(Worker *w)
 {
+    if (w->interrupted) {
+        w->interrupted = false;
+        PyObject *const handler = Py_XNewRef(w->interrupt_handler);
+        if (handler) {
+            PyObject *const args[] = {core->sigint, Py_None};
+            PyObject *const result = PyObject_Vectorcall(handler, args, 2, NULL);
+            Py_DECREF(handler);
+            if (!result) {
+                Py_CLEAR(w->interrupt_error);
+                return -1;
+            }
+            Py_DECREF(result);
+        }
+    }
     if (w->interrupt_error) {
         PyObject *const error = w->interrupt_error;
         w->interrupt_error = NULL;
         trt_py_set_error(error);
         return -1;
     }
-    if (w->interrupted) {
-        w->interrupted = false;
-        PyObject *const handler = Py_XNewRef(w->interrupt_handler);
-        if (handler) {
-            PyObject *const result =
-                PyObject_CallFunction(handler, "iO", SIGINT, Py_None);
-            Py_DECREF(handler);
-            if (!result) {
-                return -1;
-            }
-            Py_DECREF(result);
-        }
+    return 0;
+}
+
+int
+signals_resume_root(Worker *w)
+{
+    if (!w->guarded && !w->interrupted && !w->interrupt_error) {
+        return 0;
+    }
+    PyObject *const earlier = PyErr_Occurred() ? trt_py_take_error() : NULL;
+    if (unguard(w) < 0) {
+        Py_XSETREF(w->interrupt_error, trt_py_take_error());
+    }
+    if (run_pending(w) < 0) {
+        Py_XDECREF(earlier);
+        return -1;
+    }
+    if (earlier) {
+        trt_py_set_error(earlier);
     }
     return 0;
 }
@@ -158,16 +181,17 @@ step_aside(Worker *w)
     Fiber *const fiber = w->current;
     TaskObject *const task = fiber->task;
     Fiber *to = fiber_ready_remove(w, &w->root) ? &w->root : &w->hub;
-    if (task) {
-        trt_task_suspend(&task->base);
+    const bool stepped = wait_suspend_task(task);
+    if (stepped) {
         trt_task_ready(&task->base);
     }
     fiber_ready_push(w, fiber);
-    PyObject *const loop = context_take_loop(PyThreadState_Get());
+    Suspended suspended;
+    context_suspend(PyThreadState_Get(), &suspended);
     const int status = fiber_switch(w, to);
-    context_put_loop(loop);
-    if (task) {
-        trt_task_resume(&task->base);
+    context_resume(&suspended);
+    if (stepped) {
+        wait_resume_task(task);
     }
     if (status < 0) {
         fiber_ready_remove(w, fiber);
@@ -201,8 +225,7 @@ core_on_interrupt(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t
     Py_RETURN_NONE;
 }
 
-/* ---- asleep -----------------------------------------------------------------------
- */
+/* ---- asleep ---------------------------------------------------------------------- */
 
 /* Set Python's wake-up descriptor; returns the one before, or −1 with or without an
  * error. */
@@ -221,23 +244,24 @@ exchange_wakeup_fd(int fd)
 int
 signals_enter_sleep(Worker *w)
 {
-    if (prepare_functions() < 0) {
-        return -1;
+    if (w->asleep++) {
+        return 0; /* a handler that runs inside of a sleep waits itself */
     }
-    w->outer_wakeup_fd = exchange_wakeup_fd(trt_parker_signal_fd(&w->base.parker));
-    w->asleep = !PyErr_Occurred();
-    return w->asleep ? 0 : -1;
+    if (prepare_functions() == 0) {
+        w->outer_wakeup_fd = exchange_wakeup_fd(trt_parker_signal_fd(&w->base.parker));
+    }
+    return PyErr_Occurred() ? -1 : 0;
 }
 
 void
 signals_leave_sleep(Worker *w)
 {
+    if (--w->asleep) {
+        return;
+    }
     PyObject *const error = PyErr_Occurred() ? trt_py_take_error() : NULL;
     unsigned char numbers[64];
-    if (w->asleep) {
-        w->asleep = false;
-        exchange_wakeup_fd(w->outer_wakeup_fd);
-    }
+    exchange_wakeup_fd(w->outer_wakeup_fd);
     if (PyErr_Occurred()) {
         PyErr_WriteUnraisable(NULL); /* it was closed meanwhile */
     }
@@ -251,15 +275,15 @@ signals_leave_sleep(Worker *w)
     }
 }
 
-/* os.register_at_fork, in the child: main's waits are over, and what they had changed in the
- * interpreter is put back. The thread that has forked is the main thread now. */
+/* os.register_at_fork, in the child: main's waits are over, and what they had changed
+ * in the interpreter is put back. The thread that has forked is the main thread now. */
 PyObject *
 core_after_fork(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
     Worker *const w = core->parents_main;
     core->parents_main = NULL;
     if (w && w->asleep) {
-        w->asleep = false;
+        w->asleep = 0;
         exchange_wakeup_fd(w->outer_wakeup_fd);
         if (PyErr_Occurred()) {
             return NULL;

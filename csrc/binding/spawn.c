@@ -20,7 +20,7 @@ submit(Worker *w, TaskObject *task)
         trt_task_set_flags(&task->base, TASK_FOREIGN);
     }
     const int error = task_flag(task, TRT_TASK_PINNED)
-                          ? trt_injector_push(&w->pinned, task_as_item(task))
+                          ? trt_deque_push(&w->pinned, task_as_item(task))
                           : trt_worker_push(&w->base, task_as_item(task));
     if (error) {
         task_cancel_pending(task);
@@ -93,8 +93,7 @@ core_spawn(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
     return submit(w, task);
 }
 
-/* ---- Spawner ----------------------------------------------------------------------
- */
+/* ---- Spawner --------------------------------------------------------------------- */
 
 typedef struct SpawnerObject {
     PyObject_HEAD
@@ -131,7 +130,7 @@ spawner_vectorcall(PyObject *op, PyObject *const *args, size_t nargsf,
     if (self->flags) {
         trt_task_set_flags(&task->base, self->flags);
         if (self->flags & TRT_TASK_PINNED) {
-            trt_store_relaxed(&task->fiber, &w->root);
+            trt_store_relaxed(&task->pinned_to, w);
         }
     }
     return submit(w, task);

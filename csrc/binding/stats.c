@@ -47,9 +47,9 @@ core_stats(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     PyObject *const outside = counters_as_dict(&foreign);
     total_dict = counters_as_dict(&total);
     if (outside && total_dict) {
-        result = Py_BuildValue("{sOsOsOsK}", "total", total_dict, "workers", workers,
-                               "foreign", outside, "live",
-                               (unsigned long long)(core->pool ? exit_live_tasks() : 0));
+        result = Py_BuildValue(
+            "{sOsOsOsK}", "total", total_dict, "workers", workers, "foreign", outside,
+            "live", (unsigned long long)(core->pool ? exit_live_tasks() : 0));
     }
     Py_XDECREF(outside);
 end:

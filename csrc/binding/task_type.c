@@ -23,6 +23,7 @@ task_new(PyObject *fn, PyObject *const *args, Py_ssize_t nargs, PyObject *kwname
     task->site = NULL;
     task->weakrefs = NULL;
     trt_store_relaxed(&task->message, NULL);
+    trt_store_relaxed(&task->pinned_to, NULL);
     trt_store_relaxed(&task->fiber, NULL);
     trt_store_relaxed(&task->id, 0);
     task->generation = trt_load_relaxed(&core->generation);
@@ -112,8 +113,7 @@ task_report(TaskObject *task)
     Py_XDECREF(name);
 }
 
-/* ---- life of the object -----------------------------------------------------------
- */
+/* ---- life of the object ---------------------------------------------------------- */
 
 static PyObject *
 task_refuse_new(PyTypeObject *Py_UNUSED(type), PyObject *Py_UNUSED(args),
@@ -197,8 +197,7 @@ task_dealloc(TaskObject *self)
     Py_TRASHCAN_END
 }
 
-/* ---- methods ----------------------------------------------------------------------
- */
+/* ---- methods --------------------------------------------------------------------- */
 
 static const char *
 state_name(TaskObject *self)
@@ -267,6 +266,7 @@ task_exception(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *
     if (!w) {
         return NULL;
     }
+    const bool was_finished = task_is_finished(self);
     const int finished = wait_for(w, self, deadline);
     if (finished < 0) {
         return NULL;
@@ -274,6 +274,9 @@ task_exception(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *
     if (!finished) {
         PyErr_SetNone(PyExc_TimeoutError);
         return NULL;
+    }
+    if (!was_finished && fetch_was_interrupted(w, self)) {
+        return task_outcome(self);
     }
     switch (trt_task_get_state(&self->base)) {
     case TRT_TASK_DONE:

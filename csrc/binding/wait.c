@@ -1,8 +1,7 @@
 /* Waiting for a task: run it here, or let others run until it has finished. */
 #include "core.h"
 
-/* ---- waking -----------------------------------------------------------------------
- */
+/* ---- waking ---------------------------------------------------------------------- */
 
 /* Let a fiber whose wait has been decided go on. Any thread, attached or not. */
 static void
@@ -45,27 +44,31 @@ wait_wake(trt_waiter *waiter)
     wait_deliver(wait);
 }
 
-/* Take the decision of a wait for `reason`, before its task does. Caller holds
- * core->waits, which keeps the wait in existence and publishes the reason to whoever
- * leaves it. */
-static bool
-wait_decide_locked(Wait *wait, wake_reason reason)
+/* Take the decision of the fiber's present wait, before its task does. Returns the
+ * wait, to be delivered without the lock, or NULL. It stays: until then, the one that
+ * waits does not go on. Caller holds core->waits, which publishes the reason to whoever
+ * leaves the wait. */
+static Wait *
+decide_locked(Fiber *fiber, wake_reason reason)
 {
-    if (!trt_waiter_abandon(&wait->base)) {
-        return false;
+    Wait *const wait = fiber->wait;
+    if (!wait || !trt_waiter_abandon(&wait->base)) {
+        return NULL;
     }
-    wait->fiber->reason = reason;
-    wait_deliver(wait);
-    return true;
+    fiber->reason = reason;
+    return wait;
 }
 
 bool
 wait_interrupt(Fiber *fiber, wake_reason reason)
 {
     trt_mutex_lock(&core->waits);
-    const bool decided = fiber->wait && wait_decide_locked(fiber->wait, reason);
+    Wait *const wait = decide_locked(fiber, reason);
     trt_mutex_unlock(&core->waits);
-    return decided;
+    if (wait) {
+        wait_deliver(wait);
+    }
+    return wait != NULL;
 }
 
 bool
@@ -87,12 +90,16 @@ task_cancel(TaskObject *task, PyObject *message)
     /* [cancel-wait] the flag first, then the look for a wait; the waiter enters its
      * wait first and then looks for the flag, both under the lock. */
     trt_task_set_flags(&task->base, TRT_TASK_CANCEL_REQUESTED);
+    Wait *wait = NULL;
     trt_mutex_lock(&core->waits);
     Fiber *const fiber = trt_load_relaxed(&task->fiber);
     if (fiber && !task_is_finished(task) && fiber->wait && fiber->task == task) {
-        wait_decide_locked(fiber->wait, WAKE_CANCELLED);
+        wait = decide_locked(fiber, WAKE_CANCELLED);
     }
     trt_mutex_unlock(&core->waits);
+    if (wait) {
+        wait_deliver(wait);
+    }
     return true;
 }
 
@@ -116,23 +123,22 @@ wait_checkpoint(Fiber *fiber)
     return -1;
 }
 
-/* ---- entering a wait --------------------------------------------------------------
- */
+/* ---- entering a wait ------------------------------------------------------------- */
 
 /* Whether waiting for `task` from `fiber` would close a circle of waits that nothing
  * can end. Follows task, the stack it runs on, what that stack waits for, and so on.
  * Caller holds core->waits, so the circle cannot change and nothing in it can be freed:
  * each wait is left under the lock before its reference to the task is dropped. */
 static bool
-closes_cycle_locked(Fiber *fiber, TaskObject *task)
+closes_cycle_locked(Fiber *fiber, TaskObject *task, bool on_thread)
 {
     while (task && !task_is_finished(task)) {
         Fiber *const stack = trt_load_relaxed(&task->fiber);
         if (!stack || trt_task_get_state(&task->base) == TRT_TASK_PENDING) {
             return false;
         }
-        if (stack == fiber) {
-            return true;
+        if (stack == fiber || (on_thread && stack->worker == fiber->worker)) {
+            return true; /* with the thread asleep, none of its stacks goes on */
         }
         task = stack->awaited;
     }
@@ -190,8 +196,10 @@ enter_wait(Fiber *fiber, Wait *wait, TaskObject *task, bool timed)
     if (fiber->task) {
         cancelled = wait_cancel_requested(fiber->task); /* [cancel-wait] */
     }
-    cycle = !timed && closes_cycle_locked(fiber, task);
+    cycle = !timed && closes_cycle_locked(fiber, task, wait->on_thread);
     if (!cancelled && !cycle) {
+        wait->outer = fiber->wait;
+        wait->outer_awaited = fiber->awaited;
         fiber->wait = wait;
         fiber->awaited = timed ? NULL : task;
     }
@@ -206,17 +214,28 @@ enter_wait(Fiber *fiber, Wait *wait, TaskObject *task, bool timed)
     return 0;
 }
 
-static void
-leave_wait(Fiber *fiber)
+/* Leave a wait; returns the reason that whoever has cut it short gave. A wait that this
+ * one was nested in (a signal handler's) is in force again, and learns of a
+ * cancellation that only the inner one has seen. */
+static wake_reason
+leave_wait(Fiber *fiber, Wait *wait)
 {
     trt_mutex_lock(&core->waits);
-    fiber->wait = NULL;
-    fiber->awaited = NULL;
+    const wake_reason reason = fiber->reason;
+    fiber->wait = wait->outer;
+    fiber->awaited = wait->outer_awaited;
+    Wait *cancelled = NULL;
+    if (fiber->task && wait_cancel_requested(fiber->task)) {
+        cancelled = decide_locked(fiber, WAKE_CANCELLED);
+    }
     trt_mutex_unlock(&core->waits);
+    if (cancelled) {
+        wait_deliver(cancelled);
+    }
+    return reason;
 }
 
-/* ---- the two ways to sleep --------------------------------------------------------
- */
+/* ---- the two ways to sleep ------------------------------------------------------- */
 
 /* Sleep on the thread's parker, detached, until the wait is decided. 0; or −1 with an
  * error set by a signal handler. */
@@ -225,6 +244,8 @@ sleep_on_thread(Worker *w, TaskObject *task, Wait *wait, uint64_t deadline)
 {
     const bool is_main = w->base.kind == TRT_WORKER_MAIN;
     const bool pending = trt_task_get_state(&task->base) == TRT_TASK_PENDING;
+    trt_worker_stop_searching(
+        &w->base); /* handlers may run, and nobody may count on us */
     if (pending && lifecycle_enter_blocked() < 0) {
         return -1;
     }
@@ -260,13 +281,24 @@ sleep_on_thread(Worker *w, TaskObject *task, Wait *wait, uint64_t deadline)
 
 /* Let other fibers of this worker run until the wait is decided. 0 or −1. */
 static int
-sleep_on_fiber(Worker *w, Fiber *fiber, uint64_t deadline)
+sleep_on_fiber(Worker *w, Fiber *fiber, TaskObject *task, uint64_t deadline)
 {
-    PyObject *const loop = context_take_loop(PyThreadState_Get());
+    /* Main does not start it, so another thread has to. */
+    const bool needs_thread = w->base.kind == TRT_WORKER_MAIN &&
+                              task_flag(task, TASK_FOREIGN) &&
+                              trt_task_get_state(&task->base) == TRT_TASK_PENDING;
+    if (needs_thread && lifecycle_enter_blocked() < 0) {
+        return -1;
+    }
+    Suspended suspended;
+    context_suspend(PyThreadState_Get(), &suspended);
     if (deadline != TRT_FOREVER) {
         fiber->timer = (trt_timer){.deadline_ns = deadline, .index = TRT_TIMER_IDLE};
         if (trt_timers_add(&w->base.timers, &fiber->timer) < 0) {
-            context_put_loop(loop);
+            context_resume(&suspended);
+            if (needs_thread) {
+                lifecycle_leave_blocked();
+            }
             PyErr_NoMemory();
             return -1;
         }
@@ -277,47 +309,66 @@ sleep_on_fiber(Worker *w, Fiber *fiber, uint64_t deadline)
         trt_timers_remove(&w->base.timers, &fiber->timer);
         trt_fetch_sub_seq_cst(&core->timed_waits, 1);
     }
-    if (fiber == &w->root && signals_unguard(w) < 0) {
-        status = -1;
+    context_resume(&suspended);
+    if (needs_thread) {
+        lifecycle_leave_blocked();
     }
-    context_put_loop(loop);
     return status;
 }
 
-/* What a wait has come to, as wait_once returns it. The wait has been left, so nobody
- * but the task can still decide it. */
-static int
-settle(Fiber *fiber, TaskObject *task, Wait *wait, bool added, int status)
+/* The steps of the task that waits, before and after. On a fiber, whoever decides the
+ * wait has taken the step to READY. A wait nested in another leaves the task as it is.
+ */
+bool
+wait_suspend_task(TaskObject *task)
 {
-    Worker *const w = fiber->worker;
+    if (!task || trt_task_get_state(&task->base) != TRT_TASK_RUNNING) {
+        return false;
+    }
+    trt_task_suspend(&task->base);
+    return true;
+}
+
+void
+wait_resume_task(TaskObject *task)
+{
+    if (trt_task_get_state(&task->base) == TRT_TASK_SUSPENDED) {
+        trt_task_ready(&task->base);
+    }
+    trt_task_resume(&task->base);
+}
+
+/* See that nobody will make the fiber ready any more, and whether its task has
+ * finished. The wait has been left, so only the task can still decide it. */
+static bool
+end_sleep(Fiber *fiber, Wait *wait, wake_reason *reason, bool park_failed)
+{
     if (trt_waiter_abandon(&wait->base)) {
-        fiber->reason = WAKE_TIMED_OUT; /* on the thread; or an error, see below */
+        *reason =
+            WAKE_TIMED_OUT; /* on the thread; or it does not matter, with an error */
     } else if (wait->on_thread) {
-        /* Decided in the moment in which time was up: until whoever did it has let go.
-         */
+        /* Perhaps decided just as time was up: until whoever did it has let go. */
         while (!trt_load_acquire(&wait->delivered)) { /* [wait-delivered] */
             trt_cpu_relax();
         }
-    } else if (status < 0) {
+    } else if (park_failed) {
         /* Thrown into from outside while somebody has made this fiber ready, or is just
          * doing so: take it off the list, or it would be resumed twice. */
-        while (!fiber_ready_remove(w, fiber)) {
+        while (!fiber_ready_remove(fiber->worker, fiber)) {
             trt_cpu_relax();
         }
     }
-    const bool fired = trt_load_acquire(&wait->base.decision) == TRT_WAITER_FIRED;
-    if (fired || !added) {
-        free(wait);
-    } else {
-        trt_waiters_release(&task->base.waiters, &wait->base);
-    }
-    if (status < 0) {
-        return -1;
-    }
+    return trt_load_acquire(&wait->base.decision) == TRT_WAITER_FIRED;
+}
+
+/* What a wait that did not fail comes to, as wait_once returns it. */
+static int
+judge(Fiber *fiber, TaskObject *task, bool fired, wake_reason reason)
+{
     if (fired) {
         return 1;
     }
-    switch (fiber->reason) {
+    switch (reason) {
     case WAKE_SIGNAL:
         return 2;
     case WAKE_CANCELLED:
@@ -327,33 +378,12 @@ settle(Fiber *fiber, TaskObject *task, Wait *wait, bool added, int status)
     }
 }
 
-/* The steps of the task that waits, before and after. On a fiber, whoever decides the
- * wait has taken the step to READY. */
-void
-wait_suspend_task(TaskObject *task)
-{
-    if (task) {
-        trt_task_suspend(&task->base);
-    }
-}
-
-void
-wait_resume_task(TaskObject *task)
-{
-    if (task) {
-        if (trt_task_get_state(&task->base) == TRT_TASK_SUSPENDED) {
-            trt_task_ready(&task->base);
-        }
-        trt_task_resume(&task->base);
-    }
-}
-
 /* Wait once. 1: finished; 0: timed out; −1: error set; 2: a signal has interrupted. */
 static int
 wait_once(Worker *w, TaskObject *task, uint64_t deadline)
 {
     Fiber *const fiber = w->current;
-    const bool on_thread = !fiber_can_switch(w);
+    TaskObject *const self = fiber->task;
     Wait *const wait = malloc(sizeof *wait);
     if (!wait) {
         PyErr_NoMemory();
@@ -361,12 +391,15 @@ wait_once(Worker *w, TaskObject *task, uint64_t deadline)
     }
     trt_waiter_init(&wait->base, wait_wake);
     wait->fiber = fiber;
-    wait->on_thread = on_thread;
+    wait->on_thread = !fiber_can_switch(w);
     trt_store_relaxed(&wait->delivered, false);
-    wait_suspend_task(fiber->task);
+    const bool on_thread = wait->on_thread;
+    const bool stepped = wait_suspend_task(self);
     int status = enter_wait(fiber, wait, task, deadline != TRT_FOREVER);
     if (status < 0) {
-        wait_resume_task(fiber->task);
+        if (stepped) {
+            wait_resume_task(self);
+        }
         free(wait);
         return -1;
     }
@@ -377,21 +410,30 @@ wait_once(Worker *w, TaskObject *task, uint64_t deadline)
     const bool sleeps = added || !trt_waiter_abandon(&wait->base);
     if (sleeps) {
         status = on_thread ? sleep_on_thread(w, task, wait, deadline)
-                           : sleep_on_fiber(w, fiber, deadline);
+                           : sleep_on_fiber(w, fiber, task, deadline);
     }
-    leave_wait(fiber);
-    if (sleeps) {
-        status = settle(fiber, task, wait, added, status);
-    } else {
+    wake_reason reason = leave_wait(fiber, wait);
+    const bool fired = !sleeps || end_sleep(fiber, wait, &reason, status < 0);
+    if (stepped) {
+        wait_resume_task(self);
+    }
+    if (status == 0) {
+        status = judge(fiber, task, fired, reason);
+    }
+    /* Last, since either may run user code: handlers, or callbacks of a task that has
+     * finished this moment. */
+    if (fired || !added) {
         free(wait);
-        status = 1;
+    } else {
+        trt_waiters_release(&task->base.waiters, &wait->base);
     }
-    wait_resume_task(fiber->task);
+    if (fiber == &w->root && signals_resume_root(w) < 0) {
+        status = -1;
+    }
     return status;
 }
 
-/* ---- the choice -------------------------------------------------------------------
- */
+/* ---- the choice ------------------------------------------------------------------ */
 
 /* Whether there is room on this stack for one more task as a call. */
 static inline bool
@@ -410,14 +452,15 @@ run_inline(Worker *w, TaskObject *task)
         task->generation != trt_load_relaxed(&core->generation) || !has_headroom(w)) {
         return false;
     }
-    if (task_flag(task, TRT_TASK_PINNED) &&
-        trt_load_relaxed(&task->fiber) != &w->root) {
+    if (task_flag(task, TRT_TASK_PINNED) && trt_load_relaxed(&task->pinned_to) != w) {
         return false;
     }
     if (!trt_task_claim(&task->base)) {
         return false;
     }
-    if (trt_deque_pop_if(&w->base.deque, task_as_item(task))) {
+    trt_deque *const queue =
+        task_flag(task, TRT_TASK_PINNED) ? &w->pinned : &w->base.deque;
+    if (trt_deque_pop_if(queue, task_as_item(task))) {
         Py_DECREF(
             task); /* the deque's; otherwise its entry stays and is skipped later */
     }
@@ -431,7 +474,7 @@ static void
 run_pinned(Worker *w)
 {
     void *item;
-    while ((item = trt_injector_pop(&w->pinned)) != NULL) {
+    while (trt_deque_steal(&w->pinned, &item) == TRT_STEAL_GOT) { /* oldest first */
         TaskObject *const task = task_from_item(item);
         if (trt_task_claim(&task->base)) {
             task_execute(w->current, task);
@@ -466,9 +509,6 @@ wait_for(Worker *w, TaskObject *task, uint64_t deadline)
     int status;
     do {
         status = wait_once(w, task, deadline);
-        if (status == 2 && signals_run_pending(w) < 0) {
-            status = -1;
-        }
     } while (status == 2);
     return status;
 }

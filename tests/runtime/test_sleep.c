@@ -4,13 +4,9 @@
  *
  * ROUNDS, 100,000 by default, is how many times the long tests go round.
  */
-#include "check.h"
+#include "troupe.h"
 
-#include "os/barrier.h"
-#include "queue/deque.h"
-#include "sched/sleep.h"
-
-enum { MOST = 8 }; /* workers, and producers, of a test */
+enum { MOST = 8 }; /* workers on the stage */
 
 static uint64_t rounds = 100000 / CHECK_SLOWNESS;
 
@@ -240,167 +236,7 @@ test_token_of_a_past_wake_up_does_not_change_the_counts(void)
     clear_stage(&stage);
 }
 
-/* --- workers and producers that are threads */
-
-/* Threads below `workers` are workers, the others producers, each with a deque that all
- * workers steal from. */
-struct troupe {
-    trt_sleep sleep;
-    unsigned workers;
-    unsigned producers;
-    trt_parker parkers[MOST];          /* of the workers */
-    _Atomic(uint64_t) letters[MOST];   /* what only this worker may do; any adds */
-    trt_deque deques[MOST];            /* of the producers */
-    trt_parker producer_parkers[MOST]; /* where they wait for their items to be run */
-    void (*run)(struct troupe *, unsigned worker, void *item);
-    _Atomic(bool) stop;
-    _Atomic(uint64_t) items_pushed;
-    _Atomic(uint64_t) items_run;
-    _Atomic(uint64_t) letters_sent;
-    _Atomic(uint64_t) letters_read;
-    _Atomic(unsigned) producers_done;
-    bool restless; /* workers also wake by their clock */
-};
-
-static void
-troupe_open(struct troupe *t, bool asymmetric)
-{
-    CHECK_EQ(trt_sleep_init(&t->sleep, t->workers), 0);
-    if (!asymmetric) {
-        trt_store_relaxed(&trt_barrier_asymmetric, false);
-    }
-    for (unsigned i = 0; i < MOST; i++) {
-        trt_parker_init(&t->parkers[i]);
-        trt_parker_init(&t->producer_parkers[i]);
-        CHECK_EQ(trt_deque_init(&t->deques[i], 3), 0);
-    }
-}
-
-static void
-troupe_close(struct troupe *t)
-{
-    CHECK_EQ(trt_load_relaxed(&t->sleep.word), 0);
-    trt_sleep_destroy(&t->sleep);
-    for (unsigned i = 0; i < MOST; i++) {
-        CHECK_EQ(trt_deque_size(&t->deques[i]), 0);
-        trt_deque_destroy(&t->deques[i]);
-        trt_parker_destroy(&t->parkers[i]);
-        trt_parker_destroy(&t->producer_parkers[i]);
-    }
-}
-
-static void
-stop_workers(struct troupe *t)
-{
-    trt_store_release(&t->stop, true);
-    for (unsigned i = 0; i < t->workers; i++) {
-        trt_parker_unpark(&t->parkers[i]);
-    }
-}
-
-static void *
-take(struct troupe *t)
-{
-    for (unsigned i = 0; i < t->producers; i++) {
-        void *item;
-        enum trt_steal result;
-        do {
-            result = trt_deque_steal(&t->deques[i], &item);
-        } while (result == TRT_STEAL_LOST);
-        if (result == TRT_STEAL_GOT) {
-            return item;
-        }
-    }
-    return NULL;
-}
-
-static bool
-has_own_work(struct troupe *t, unsigned id)
-{
-    return trt_load_acquire(&t->stop) || trt_load_relaxed(&t->letters[id]) > 0;
-}
-
-static bool
-sees_work(struct troupe *t, unsigned id)
-{
-    bool work = has_own_work(t, id);
-    for (unsigned i = 0; i < t->producers && !work; i++) {
-        work = trt_deque_size(&t->deques[i]) > 0;
-    }
-    return work;
-}
-
-/* Steps G1 to L1. Returns whether the worker is a searcher. */
-static bool
-fall_asleep(struct troupe *t, unsigned id, bool searching, uint64_t *random)
-{
-    trt_sleep_announce(&t->sleep, id, &t->parkers[id], searching);
-    const bool work = sees_work(t, id);
-    if (!work) {
-        const bool by_clock = t->restless && check_random(random, 4) == 0;
-        trt_parker_park(&t->parkers[id],
-                        by_clock ? trt_clock_now_ns() + check_random(random, 20000)
-                                 : TRT_FOREVER);
-    }
-    return trt_sleep_retract(&t->sleep, id, work || !has_own_work(t, id));
-}
-
-static void
-stop_searching(struct troupe *t, bool *searching)
-{
-    if (*searching) {
-        *searching = false;
-        trt_sleep_found(&t->sleep);
-    }
-}
-
-/* What a worker does until it is told to stop and there is nothing left. */
-static void
-work(struct troupe *t, unsigned id)
-{
-    uint64_t random = check_random_start(id);
-    bool searching = false;
-    for (;;) {
-        const bool stop = trt_load_acquire(&t->stop); /* before the look around */
-        const uint64_t letters = trt_exchange_acq_rel(&t->letters[id], 0);
-        if (letters > 0) {
-            stop_searching(t, &searching);
-            trt_fetch_add_relaxed(&t->letters_read, letters);
-            continue;
-        }
-        if (!searching) {
-            const size_t awake = t->workers - trt_sleep_sleeping(&t->sleep);
-            searching = trt_sleep_try_search(&t->sleep, awake);
-        }
-        void *item = take(t);
-        if (item != NULL) {
-            stop_searching(t, &searching);
-            t->run(t, id, item);
-            trt_fetch_add_acq_rel(&t->items_run, 1);
-        } else if (stop) {
-            stop_searching(t, &searching);
-            return;
-        } else {
-            searching = fall_asleep(t, id, searching, &random);
-        }
-    }
-}
-
-static void
-push(struct troupe *t, unsigned producer, void *item)
-{
-    trt_fetch_add_relaxed(&t->items_pushed, 1);
-    CHECK_EQ(trt_deque_push(&t->deques[producer], item), 0);
-    trt_sleep_notify(&t->sleep);
-}
-
-static void
-send_letter(struct troupe *t, uint64_t worker)
-{
-    trt_fetch_add_relaxed(&t->letters_sent, 1);
-    trt_fetch_add_seq_cst(&t->letters[worker], 1);
-    trt_parker_unpark(&t->parkers[worker]);
-}
+/* --- workers and producers that are threads: see troupe.h */
 
 static void
 run_and_tell(struct troupe *t, unsigned worker, void *item)
@@ -417,54 +253,51 @@ play_ping_pong(unsigned number, void *shared)
 {
     struct troupe *t = shared;
     if (number < t->workers) {
-        work(t, number);
+        troupe_work(t, number);
         return;
     }
     const unsigned producer = number - t->workers;
-    trt_parker *parker = &t->producer_parkers[producer];
+    trt_parker *parker = &t->waiting[producer];
     uint64_t random = check_random_start(number);
     for (uint64_t round = 0; round < rounds; round++) {
-        push(t, producer, parker);
+        troupe_push(t, producer, parker);
         trt_parker_park(parker, TRT_FOREVER);
         check_delay(&random, 100);
     }
     if (trt_fetch_add_acq_rel(&t->producers_done, 1) + 1 == t->producers) {
-        stop_workers(t);
+        troupe_stop(t);
     }
 }
 
 static void
-check_ping_pong(unsigned workers, unsigned producers, bool asymmetric)
+check_ping_pong(unsigned workers, unsigned producers)
 {
-    struct troupe t = {.workers = workers, .producers = producers, .run = run_and_tell};
-    troupe_open(&t, asymmetric);
-    check_run_threads(workers + producers, play_ping_pong, &t);
-    CHECK_EQ(trt_load_relaxed(&t.items_run), producers * rounds);
-    troupe_close(&t);
+    for (int asymmetric = 0; asymmetric < 2; asymmetric++) {
+        struct troupe t = {
+            .workers = workers, .producers = producers, .run = run_and_tell};
+        troupe_open(&t, asymmetric);
+        check_run_threads(workers + producers, play_ping_pong, &t);
+        CHECK_EQ(trt_load_relaxed(&t.items_run), producers * rounds);
+        troupe_close(&t);
+    }
 }
 
 static void
 test_one_to_one(void)
 {
-    check_ping_pong(1, 1, true);
-}
-
-static void
-test_one_to_one_without_help_of_the_kernel(void)
-{
-    check_ping_pong(1, 1, false);
+    check_ping_pong(1, 1);
 }
 
 static void
 test_many_to_one(void)
 {
-    check_ping_pong(1, 3, true);
+    check_ping_pong(1, 3);
 }
 
 static void
 test_one_to_many_that_compete(void)
 {
-    check_ping_pong(3, 1, true);
+    check_ping_pong(3, 1);
 }
 
 /* An item that ends when all of its batch run. */
@@ -493,14 +326,14 @@ play_batches(unsigned number, void *shared)
 {
     struct troupe *t = shared;
     if (number < t->workers) {
-        work(t, number);
+        troupe_work(t, number);
         return;
     }
     uint64_t random = check_random_start(number);
     for (uint64_t round = 0; round < rounds / 10; round++) {
         struct batch batch = {.size = t->workers};
         for (unsigned i = 0; i < batch.size; i++) {
-            push(t, 0, &batch);
+            troupe_push(t, 0, &batch);
             check_delay(&random, 200);
         }
         unsigned turns = 0;
@@ -508,7 +341,7 @@ play_batches(unsigned number, void *shared)
             check_spin(&turns);
         }
     }
-    stop_workers(t);
+    troupe_stop(t);
 }
 
 /* As many items as workers, and none ends before all run: nobody may sleep while there
@@ -613,30 +446,18 @@ run_meetings(unsigned number, void *shared)
 }
 
 static void
-check_meetings(bool asymmetric)
-{
-    struct meeting m = {.gate = {.count = 2}, .rounds = (unsigned)rounds};
-    CHECK_EQ(trt_sleep_init(&m.sleep, 1), 0);
-    if (!asymmetric) {
-        trt_store_relaxed(&trt_barrier_asymmetric, false);
-    }
-    trt_parker_init(&m.parker);
-    check_run_threads(2, run_meetings, &m);
-    CHECK_EQ(m.missed, 0);
-    trt_parker_destroy(&m.parker);
-    trt_sleep_destroy(&m.sleep);
-}
-
-static void
 test_push_is_seen_or_sleeper_is_woken(void)
 {
-    check_meetings(true);
-}
-
-static void
-test_push_is_seen_or_sleeper_is_woken_without_help_of_the_kernel(void)
-{
-    check_meetings(false);
+    for (int asymmetric = 0; asymmetric < 2; asymmetric++) {
+        struct meeting m = {.gate = {.count = 2}, .rounds = (unsigned)rounds};
+        CHECK_EQ(trt_sleep_init(&m.sleep, 1), 0);
+        troupe_choose_barrier(asymmetric);
+        trt_parker_init(&m.parker);
+        check_run_threads(2, run_meetings, &m);
+        CHECK_EQ(m.missed, 0);
+        trt_parker_destroy(&m.parker);
+        trt_sleep_destroy(&m.sleep);
+    }
 }
 
 static void
@@ -654,16 +475,16 @@ play_stress(unsigned number, void *shared)
 {
     struct troupe *t = shared;
     if (number < t->workers) {
-        work(t, number);
+        troupe_work(t, number);
         return;
     }
     const unsigned producer = number - t->workers;
     uint64_t random = check_random_start(number);
     for (uint64_t round = 0; round < rounds; round++) {
         if (check_random(&random, 4) == 0) {
-            send_letter(t, check_random(&random, t->workers));
+            troupe_send_letter(t, check_random(&random, t->workers));
         } else {
-            push(t, producer, t);
+            troupe_push(t, producer, t);
         }
         /* Mostly little work, so that workers fall asleep; now and then much. */
         if (round / 64 % 4 != 0) {
@@ -687,7 +508,7 @@ check_stress(bool asymmetric)
            trt_load_acquire(&t.letters_read) < trt_load_relaxed(&t.letters_sent)) {
         check_spin(&turns);
     }
-    stop_workers(&t);
+    troupe_stop(&t);
     check_join_threads(threads, 3);
     CHECK_EQ(trt_load_relaxed(&t.items_run), trt_load_relaxed(&t.items_pushed));
     CHECK_EQ(trt_load_relaxed(&t.letters_read), trt_load_relaxed(&t.letters_sent));
@@ -697,13 +518,8 @@ check_stress(bool asymmetric)
 static void
 test_stress(void)
 {
-    check_stress(true);
-}
-
-static void
-test_stress_without_help_of_the_kernel(void)
-{
     check_stress(false);
+    check_stress(true);
 }
 
 static void
@@ -715,9 +531,9 @@ test_destruction_right_after_shutdown(void)
         troupe_open(&t, true);
         check_start_threads(threads, 4, play_stress, &t);
         for (int item = 0; item < i % 3; item++) {
-            push(&t, 0, &t);
+            troupe_push(&t, 0, &t);
         }
-        stop_workers(&t); /* in any state: starting, searching, running, asleep */
+        troupe_stop(&t); /* in any state: starting, searching, running, asleep */
         check_join_threads(threads, 4);
         CHECK_EQ(trt_load_relaxed(&t.items_run), i % 3);
         troupe_close(&t);
@@ -771,15 +587,12 @@ main(int argc, char **argv)
     RUN(test_token_of_a_past_wake_up_does_not_change_the_counts);
     RUN(test_sizes);
     RUN(test_one_to_one);
-    RUN(test_one_to_one_without_help_of_the_kernel);
     RUN(test_many_to_one);
     RUN(test_one_to_many_that_compete);
     RUN(test_one_to_many_wakes_as_many_as_there_are_items);
     RUN(test_stampede_wakes_one_sleeper_once);
     RUN(test_push_is_seen_or_sleeper_is_woken);
-    RUN(test_push_is_seen_or_sleeper_is_woken_without_help_of_the_kernel);
     RUN(test_stress);
-    RUN(test_stress_without_help_of_the_kernel);
     RUN(test_destruction_right_after_shutdown);
     return check_end();
 }

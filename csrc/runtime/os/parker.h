@@ -67,7 +67,7 @@ typedef struct trt_parker {
     _Atomic(uint32_t) word;
     int read_fd;  /* what the owner polls; -1 until trt_parker_enable_signals */
     int write_fd; /* the other end of that pipe */
-    uint32_t signal_count; /* owner */
+    uint32_t signal_count;                     /* owner */
     unsigned char signals[TRT_PARKER_SIGNALS]; /* owner: read and not taken, in order */
 #ifdef TRT_PARKER_ON_CONDVAR
     pthread_mutex_t lock; /* orders a change of `word` against falling asleep */

@@ -66,7 +66,7 @@ pop_sleeper_locked(trt_sleep *s)
     return s->stack[trt_sleep_word_sleeping(woken)].parker;
 }
 
-void
+bool
 trt_sleep_wake_slow(trt_sleep *s)
 {
     trt_mutex_lock(&s->lock);
@@ -76,6 +76,7 @@ trt_sleep_wake_slow(trt_sleep *s)
         /* After the lock, which the woken worker takes first thing. */
         trt_parker_unpark(parker); /* P5 */
     }
+    return parker != NULL;
 }
 
 bool
@@ -103,7 +104,7 @@ trt_sleep_found(trt_sleep *s)
 void
 trt_sleep_announce(trt_sleep *s, size_t id, trt_parker *parker, bool searching)
 {
-    TRT_ASSERT(id < s->max_workers);
+
     trt_mutex_lock(&s->lock);
     s->stack[height_locked(s)] = (trt_sleeper){.id = id, .parker = parker};
     /* G1: one step for both counts, as a worker is counted at most once. */

@@ -113,19 +113,20 @@ int trt_sleep_init(trt_sleep *s, size_t max_workers);
 void trt_sleep_destroy(trt_sleep *s);
 
 /* The rest of trt_sleep_notify and trt_sleep_found, for their use alone. */
-void trt_sleep_wake_slow(trt_sleep *s);
+bool trt_sleep_wake_slow(trt_sleep *s);
 
 /* Tell the sleepers that work has become visible: wakes one worker if nobody searches
  * and somebody sleeps. Any thread may call it, after each push. Takes the lock only if
  * it seems to have somebody to wake; that worker is unparked after the lock is
- * released. */
-static inline void
+ * released. True if it has woken one. */
+static inline bool
 trt_sleep_notify(trt_sleep *s)
 {
     trt_barrier_light(); /* P2 [asym-fence]: the push, then the look at the word */
     if (trt_sleep_word_wants_wake(trt_load_relaxed(&s->word))) { /* P3 */
-        trt_sleep_wake_slow(s);
+        return trt_sleep_wake_slow(s);
     }
+    return false;
 }
 
 /* Become a searcher (S1) unless enough others are: succeeds if nobody searches, or if

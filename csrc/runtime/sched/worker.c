@@ -50,8 +50,8 @@ int
 trt_worker_push(trt_worker *w, void *item)
 {
     int error = trt_deque_push(&w->deque, item);
-    if (!error) {
-        trt_sleep_notify(&w->pool->sleep);
+    if (!error && trt_sleep_notify(&w->pool->sleep)) {
+        trt_count(&w->counters.wakes);
     }
     return error;
 }
@@ -167,13 +167,16 @@ trt_worker_sleep(trt_worker *w, uint64_t deadline_ns, bool signals,
     enum trt_park_result why = TRT_PARK_NOTIFIED;
     trt_sleep_announce(sleep, w->index, &w->parker, w->searching); /* G1, G2 */
     w->searching = false;
-    if (!trt_worker_sees_work(w) && (!asleep || asleep(w))) { /* G3 */
+    const bool found = trt_worker_sees_work(w);
+    if (!found && (!asleep || asleep(w))) { /* G3 */
         trt_count(&w->counters.sleeps);
         why = signals ? trt_parker_park_signals(&w->parker, deadline_ns)
                       : trt_parker_park(&w->parker, deadline_ns); /* G4 */
     }
-    const bool sticky = !trt_inbox_is_empty(&w->inbox);
-    w->searching = trt_sleep_retract(sleep, w->index, !sticky); /* L1 */
+    /* Woken for its inbox alone, it need not search. Having found work it must: whoever
+     * brought that may have counted on it. */
+    const bool search = found || trt_inbox_is_empty(&w->inbox);
+    w->searching = trt_sleep_retract(sleep, w->index, search); /* L1 */
     return why;
 }
 

@@ -78,7 +78,8 @@ bool trt_worker_sees_work(trt_worker *w);
  * counted as a searcher afterwards. `deadline_ns` on the monotonic clock or
  * TRT_FOREVER. With `signals` the parker has signals enabled, and one that arrives ends
  * the sleep as INTERRUPTED. `asleep`, unless NULL, is called when this worker has
- * announced itself and found nothing; false from it means do not park. Owner, detached. */
+ * announced itself and found nothing; false from it means do not park. Owner, detached.
+ */
 enum trt_park_result trt_worker_sleep(trt_worker *w, uint64_t deadline_ns, bool signals,
                                       bool (*asleep)(trt_worker *));
 

@@ -40,11 +40,13 @@ typedef struct trt_counters_snapshot {
     uint64_t sleeps;
 } trt_counters_snapshot;
 
-/* Add one. The worker that owns the counters only: not a read-modify-write. */
+/* Add one. The worker that owns the counters only: not a read-modify-write. A release,
+ * so that whoever sees that something was counted as ended sees that it was counted as
+ * begun [count]. */
 static inline void
 trt_count(_Atomic(uint64_t) *counter)
 {
-    trt_store_relaxed(counter, trt_load_relaxed(counter) + 1);
+    trt_store_release(counter, trt_load_relaxed(counter) + 1); /* [count] */
 }
 
 /* Add what the worker has counted to *sum. Any thread. */
