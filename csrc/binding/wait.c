@@ -256,7 +256,8 @@ sleep_on_thread(Worker *w, TaskObject *task, Wait *wait, uint64_t deadline)
             if (status == 0) {
                 status = PyErr_CheckSignals();
             }
-            if (status < 0) {
+            /* A handler may have waited too, and used up the token that came for us. */
+            if (status < 0 || trt_load_acquire(&wait->delivered)) {
                 signals_leave_sleep(w);
                 break;
             }
