@@ -258,15 +258,22 @@ def test_a_foreign_thread_runs_nothing_but_what_it_waits_for() -> None:
 
 
 def test_a_worker_takes_what_a_foreign_thread_spawned() -> None:
+    """The thread waits for something else, and so does main: workers run its tasks."""
+    ran: list[int] = []
+
+    def work(i: int) -> None:
+        ran.append(i)
+        if len(ran) == 50:
+            gate.open()
+
+    def run() -> None:
+        for i in range(50):
+            spawn(work, i)
+        fetch(gate.task)
+
     with Gate() as gate:
-        spawned: list[Task[int]] = []
-
-        def run() -> None:
-            spawned.extend(spawn(int) for _ in range(50))
-            fetch(gate.task)
-
         thread = threading.Thread(target=run)
         thread.start()
-        until(lambda: len(spawned) == 50 and all(t.done() for t in spawned))
-        gate.open()
+        fetch(gate.task)
         thread.join()
+    assert sorted(ran) == list(range(50))

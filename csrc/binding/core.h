@@ -306,6 +306,7 @@ struct Worker {
     PyThreadState *tstate; /* main and pool threads */
     _Atomic(unsigned long) thread_ident; /* pool threads: Python's name of the thread */
     int32_t id;                          /* 0 main, 1… pool threads, −1 foreign */
+    bool is_joined; /* foreign: the interpreter waits for this thread at exit */
     uint32_t generation;
     uint32_t breaths, yields; /* counters for what happens now and then */
     bool woken;               /* has been woken and has found nothing to run yet */
@@ -345,9 +346,10 @@ typedef struct Core {
     _Atomic(uint32_t) threads;   /* N as configured; 0 while not started */
     _Atomic(uint32_t) blocked;   /* threads that sleep until a pending task is run */
     _Atomic(uint64_t) never_ran; /* tasks cancelled before they started */
-    _Atomic(uint32_t) foreign_running; /* foreign threads that are running a task */
-    _Atomic(bool) awaits_foreign;      /* the drain waits for those */
-    _Atomic(uint64_t) detached_live;   /* detached tasks that have not ended */
+    /* Foreign threads that the interpreter will join and that are running a task: what
+     * others wait for can still come from there. */
+    _Atomic(uint32_t) foreign_running;
+    _Atomic(uint64_t) detached_live; /* detached tasks that have not ended */
     uint32_t chosen_threads;       /* by set_num_threads; 0: as the environment says */
     _Atomic(uint32_t) timed_waits; /* fibers that a timer will wake */
     _Atomic(uint32_t) wakeups;     /* how often a worker has left its sleep */

@@ -43,8 +43,7 @@ is_quiescent(void)
     const uint32_t before = trt_load_seq_cst(&core->wakeups);
     if (trt_sleep_sleeping(&pool->sleep) != trt_load_relaxed(&pool->running) ||
         trt_load_seq_cst(&core->timed_waits) > 0 ||
-        (trt_load_relaxed(&core->awaits_foreign) &&
-         trt_load_seq_cst(&core->foreign_running) > 0) ||
+        trt_load_seq_cst(&core->foreign_running) > 0 ||
         trt_injector_size(&pool->injector) > 0) {
         return false;
     }
@@ -262,32 +261,6 @@ ends_by_interrupt(void)
     return type && PyErr_GivenExceptionMatches(type, PyExc_KeyboardInterrupt);
 }
 
-/* Whether a thread that the interpreter will wait for is still there: then what tasks
- * on it bring can still come. */
-static bool
-awaits_threads(void)
-{
-    bool found = false;
-    PyObject *const threading = PyImport_ImportModule("threading");
-    PyObject *const threads =
-        threading ? PyObject_CallMethod(threading, "enumerate", NULL) : NULL;
-    const Py_ssize_t count = threads ? PyList_Size(threads) : 0;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *const thread =
-            PyList_GetItem(threads, i); /* borrowed: the list is ours */
-        PyObject *const daemon = PyObject_GetAttrString(thread, "daemon");
-        PyObject *const ident = PyObject_GetAttrString(thread, "ident");
-        found |= daemon == Py_False && ident && ident != Py_None &&
-                 PyLong_AsUnsignedLong(ident) != core->main_ident;
-        Py_XDECREF(ident);
-        Py_XDECREF(daemon);
-    }
-    Py_XDECREF(threads);
-    Py_XDECREF(threading);
-    PyErr_Clear();
-    return found;
-}
-
 /* `late`: an earlier call was due. If it did not come, Ctrl-C has ended what calls it.
  */
 PyObject *
@@ -302,7 +275,6 @@ core_at_exit(PyObject *Py_UNUSED(module), PyObject *late)
         return NULL;
     }
     if (w->base.kind == TRT_WORKER_MAIN && w->current == &w->root) {
-        trt_store_relaxed(&core->awaits_foreign, awaits_threads());
         if (end_runtime(w, !interrupted, TRT_FOREVER)) {
             reset();
         }

@@ -122,6 +122,9 @@ thread_main(void *arg)
     Py_XDECREF(greenlet);
     Worker *const main = core->main;
     worker_current = NULL;
+    /* What interrupt_threads has sent too late must not hit what runs as the thread
+     * ends. */
+    PyThreadState_SetAsyncExc(PyThread_get_thread_ident(), NULL);
     PyGILState_Release(gil);
     if (main) {
         trt_parker_unpark(&main->base.parker); /* it may be waiting for us to end */
@@ -391,6 +394,31 @@ is_main_thread(void)
     return core->main_ident == PyThread_get_thread_ident();
 }
 
+/* Whether the interpreter will join the calling thread at exit: threads of the
+ * threading module that are not daemons. */
+static bool
+is_joined_thread(void)
+{
+    bool joined = false;
+    PyObject *const threads = call_python("threading", "enumerate");
+    const Py_ssize_t count = threads ? PyList_Size(threads) : 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *const thread =
+            PyList_GetItem(threads, i); /* borrowed: the list is ours */
+        PyObject *const ident = PyObject_GetAttrString(thread, "ident");
+        if (ident && ident != Py_None &&
+            PyLong_AsUnsignedLong(ident) == PyThread_get_thread_ident()) {
+            PyObject *const daemon = PyObject_GetAttrString(thread, "daemon");
+            joined = daemon == Py_False;
+            Py_XDECREF(daemon);
+        }
+        Py_XDECREF(ident);
+    }
+    Py_XDECREF(threads);
+    PyErr_Clear();
+    return joined;
+}
+
 bool
 lifecycle_accepts(Worker *w)
 {
@@ -408,6 +436,7 @@ worker_adopt(void)
         return NULL;
     }
     const bool is_main = is_main_thread();
+    const bool is_joined = !is_main && is_joined_thread();
     int error = 0;
     trt_mutex_lock(&core->life);
     Worker *w = NULL;
@@ -429,6 +458,7 @@ worker_adopt(void)
         return NULL;
     }
     set_stack_floor(w);
+    w->is_joined = is_joined;
     w->current = &w->root;
     w->tstate = PyThreadState_Get();
     worker_current = w;

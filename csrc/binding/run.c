@@ -153,8 +153,7 @@ task_execute(Fiber *fiber, TaskObject *task)
     Surroundings saved;
     PyObject *result = NULL;
 
-    const bool enters_foreign =
-        fiber->worker->base.kind == TRT_WORKER_FOREIGN && !fiber->task;
+    const bool enters_foreign = fiber->worker->is_joined && !fiber->task;
     if (enters_foreign) {
         trt_fetch_add_seq_cst(&core->foreign_running, 1);
     }

@@ -104,7 +104,6 @@ trt_sleep_found(trt_sleep *s)
 void
 trt_sleep_announce(trt_sleep *s, size_t id, trt_parker *parker, bool searching)
 {
-
     trt_mutex_lock(&s->lock);
     s->stack[height_locked(s)] = (trt_sleeper){.id = id, .parker = parker};
     /* G1: one step for both counts, as a worker is counted at most once. */

@@ -112,7 +112,8 @@ int trt_sleep_init(trt_sleep *s, size_t max_workers);
 /* Release what init took. No thread uses `s` any more and nobody is counted in it. */
 void trt_sleep_destroy(trt_sleep *s);
 
-/* The rest of trt_sleep_notify and trt_sleep_found, for their use alone. */
+/* Steps P4 and P5, for trt_sleep_notify and trt_sleep_found alone. True if it has woken
+ * somebody. */
 bool trt_sleep_wake_slow(trt_sleep *s);
 
 /* Tell the sleepers that work has become visible: wakes one worker if nobody searches

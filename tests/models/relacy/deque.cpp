@@ -23,6 +23,7 @@ enum {
     BUFFER_FREED,
     GROW_LATE,
     POP_IF_WEAK,
+    REFUSE_LATE,
 };
 
 static const model::plant plants[] = {
@@ -36,6 +37,7 @@ static const model::plant plants[] = {
     {"buffer-freed", "the old buffer is freed when the deque grows"},
     {"grow-late", "push overwrites the oldest item before it grows"},
     {"pop-if-weak", "pop_if takes its item without competing for it"},
+    {"refuse-late", "a thief looks whether it refuses the item when it has claimed it"},
     {nullptr, nullptr},
 };
 
@@ -44,6 +46,7 @@ enum { ITEMS = 4, FIRST_CAPACITY = 2, BUFFERS = 3 };
 struct item {
     var<int> content; // written before the push
     var<int> taken;   // how often
+    bool foreign;     // constant
 };
 
 struct buffer {
@@ -167,8 +170,9 @@ struct deque {
         return pop() != nullptr;
     }
 
-    // What the caller got; null when empty or lost.
-    item *steal()
+    // What the caller got; null when empty, lost or refused. The bit that may be
+    // refused is part of the address in the real deque.
+    item *steal_unless(bool refused)
     {
         int64_t n = top.load(order(STEAL_WEAK, mo_acquire, mo_seq_cst), $);
         const int64_t end = bottom.load(order(STEAL_WEAK, mo_acquire, mo_seq_cst), $);
@@ -178,9 +182,15 @@ struct deque {
         buffer *const b = trt_load_acquire(&current);
         RL_ASSERT(!b->freed($));
         item *it = trt_load_relaxed(&b->slots[(size_t)n & b->mask($)]);
+        if (refused && it->foreign && planted != REFUSE_LATE) {
+            return nullptr;
+        }
         if (planted == STEAL_NO_CAS) {
             trt_store_seq_cst(&top, n + 1);
         } else if (!trt_cas_seq_cst(&top, &n, n + 1)) {
+            return nullptr;
+        }
+        if (refused && it->foreign) {
             return nullptr;
         }
         if (planted == CLAIM_FIRST) {
@@ -189,9 +199,15 @@ struct deque {
         RL_ASSERT(it != nullptr);
         return it;
     }
+
+    item *steal()
+    {
+        return steal_unless(false);
+    }
 };
 
-template <typename derived> struct scene_base : rl::test_suite<derived, 3> {
+template <typename derived, int threads>
+struct scene_base : rl::test_suite<derived, threads> {
     deque d;
     item items[ITEMS];
 
@@ -201,6 +217,7 @@ template <typename derived> struct scene_base : rl::test_suite<derived, 3> {
         for (item &it : items) {
             it.content($) = 0;
             it.taken($) = 0;
+            it.foreign = (&it - items) % 2 == 1;
         }
     }
 
@@ -240,7 +257,7 @@ template <typename derived> struct scene_base : rl::test_suite<derived, 3> {
 };
 
 // The owner pushes past the capacity, then empties the deque.
-struct growing : scene_base<growing> {
+struct growing : scene_base<growing, 3> {
     void thread(unsigned i)
     {
         if (i > 0) {
@@ -262,11 +279,11 @@ struct growing : scene_base<growing> {
 };
 
 // Few items, so that owner and thieves always meet at the last one; a slot is reused.
-struct meeting : scene_base<meeting> {
+struct meeting : scene_base<meeting, 3> {
     void thread(unsigned i)
     {
         if (i > 0) {
-            take(d.steal());
+            take(d.steal_unless(i == 1));
             take(d.steal());
             return;
         }
@@ -288,9 +305,30 @@ struct meeting : scene_base<meeting> {
     }
 };
 
+// The smallest scene in which owner and thief may both want the last item.
+struct dueling : scene_base<dueling, 2> {
+    void thread(unsigned i)
+    {
+        if (i > 0) {
+            take(d.steal());
+            take(d.steal());
+            return;
+        }
+        push(0);
+        push(1);
+        pop();
+        pop();
+    }
+
+    void after()
+    {
+        after_items(2);
+    }
+};
+
 int
 main(int argc, char **argv)
 {
-    using all = model::scenes<growing, meeting>;
-    return model::main<all, all>(argc, argv, plants, {500000, 2, false});
+    using all = model::scenes<dueling, growing, meeting>;
+    return model::main<all, all>(argc, argv, plants, {350000, 2, false});
 }

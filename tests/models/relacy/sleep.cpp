@@ -575,5 +575,5 @@ main(int argc, char **argv)
 {
     using large = model::scenes<parking, one_sticky, two_items, two_producers>;
     using small = model::scenes<parking, one_item, one_worker>;
-    return model::main<large, small>(argc, argv, plants, {200000, 2, false});
+    return model::main<large, small>(argc, argv, plants, {120000, 2, false});
 }

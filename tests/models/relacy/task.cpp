@@ -436,5 +436,5 @@ int
 main(int argc, char **argv)
 {
     using all = model::scenes<one_leaves, two_leave>;
-    return model::main<all, all>(argc, argv, plants, {300000, 2, false});
+    return model::main<all, all>(argc, argv, plants, {200000, 2, false});
 }
