@@ -12,6 +12,7 @@ from typing import (
     final,
 )
 
+from taskrt._inherit import Inherit
 from taskrt.runtime import Stats
 
 _P = ParamSpec("_P")
@@ -19,7 +20,6 @@ _R = TypeVar("_R")
 _T_co = TypeVar("_T_co", covariant=True)
 
 __version__: Final[str]
-INHERIT: Final[object]
 _C_API: Final[object]
 
 @final
@@ -53,16 +53,14 @@ class Spawner:
         name: str | None = None,
         pool: Literal["default"] | None = None,
         pinned: bool = False,
-        context: Context | object | None = ...,
+        context: Context | Inherit | None = ...,
         detached: bool = False,
     ) -> Spawner: ...
     def __call__(
         self, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs
     ) -> Task[_R]: ...
 
-def spawn(
-    fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs
-) -> Task[_R]: ...
+def spawn(fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> Task[_R]: ...
 def fetch(task: Task[_R], timeout: float | None = None) -> _R: ...
 def wait(*tasks: Task[object], timeout: float | None = None) -> bool: ...
 def current_task() -> Task[object] | None: ...

@@ -1,6 +1,7 @@
 """Tasks: making them, waiting for them, and what code inside one may ask."""
 
 from taskrt import _core
+from taskrt._inherit import INHERIT
 
 __all__ = [
     "INHERIT",
@@ -15,7 +16,6 @@ __all__ = [
     "yield_now",
 ]
 
-INHERIT = _core.INHERIT
 Spawner = _core.Spawner
 Task = _core.Task
 cancel_requested = _core.cancel_requested

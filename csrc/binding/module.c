@@ -184,6 +184,15 @@ get_errors(Core *state)
 }
 
 static int
+get_inherit(Core *state)
+{
+    PyObject *const module = PyImport_ImportModule("taskrt._inherit");
+    state->inherit = module ? PyObject_GetAttrString(module, "INHERIT") : NULL;
+    Py_XDECREF(module);
+    return state->inherit ? 0 : -1;
+}
+
+static int
 core_exec(PyObject *module)
 {
     /* The interpreter declares what it refuses from 3.12 on; 3.11 asks here. */
@@ -212,14 +221,12 @@ core_exec(PyObject *module)
     state->spawner_type = add_type(module, &spawner_spec);
     state->str_timeout = PyUnicode_InternFromString("timeout");
     state->str_asyncio = PyUnicode_InternFromString("asyncio.events");
-    state->inherit = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);
     state->runner_function = PyCFunction_New(&runner_def, NULL);
     state->hub_function = PyCFunction_New(&hub_def, NULL);
     state->interrupt_function = PyCFunction_New(&interrupt_def, NULL);
     if (!state->task_type || !state->spawner_type || !state->str_timeout ||
-        !state->str_asyncio || !state->inherit || !state->runner_function ||
-        !state->hub_function || !state->interrupt_function || get_errors(state) < 0 ||
-        PyModule_AddObjectRef(module, "INHERIT", state->inherit) < 0 ||
+        !state->str_asyncio || !state->runner_function || !state->hub_function ||
+        !state->interrupt_function || get_errors(state) < 0 || get_inherit(state) < 0 ||
         PyModule_AddStringConstant(module, "__version__", TASKRT_VERSION) < 0 ||
         capi_add(module) < 0) {
         return -1;

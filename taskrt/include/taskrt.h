@@ -1,7 +1,8 @@
 /* taskrt.h - use taskrt's runtime from C.
  *
- * Include path: python -c "import taskrt; print(taskrt.get_include())". Nothing to link:
- * the functions come through a table that the module taskrt._core exports as a capsule.
+ * Include path: python -c "import taskrt; print(taskrt.get_include())". Nothing to
+ * link: the functions come through a table that the module taskrt._core exports as a
+ * capsule.
  *
  *     #include <Python.h>
  *     #include <taskrt.h>
@@ -14,8 +15,8 @@
  *         work_a_little();
  *     }
  *
- * C11 and C++17. Names begin with trt_ or TRT_. Each file that calls these functions has to
- * call trt_import itself.
+ * C11 and C++17. Names begin with trt_ or TRT_. Each file that calls these functions
+ * has to call trt_import itself.
  */
 #ifndef TASKRT_H
 #define TASKRT_H
@@ -28,8 +29,8 @@
 extern "C" {
 #endif
 
-/* Version of the table. A table with the same major number has at least the members that it
- * had at the minor number that this header names. */
+/* Version of the table. A table with the same major number has at least the members
+ * that it had at the minor number that this header names. */
 #define TRT_API_MAJOR 1
 #define TRT_API_MINOR 0
 #define TRT_API_CAPSULE "taskrt._core._C_API"
@@ -53,34 +54,37 @@ trt_import(void)
         return -1;
     }
     if (table->major != TRT_API_MAJOR || table->minor + 1 < TRT_API_MINOR + 1) {
-        PyErr_Format(PyExc_ImportError,
-                     "this extension was built for taskrt's C API %d.%d, and the installed "
-                     "taskrt has %u.%u: rebuild it, or install the taskrt it was built for",
-                     TRT_API_MAJOR, TRT_API_MINOR, (unsigned)table->major,
-                     (unsigned)table->minor);
+        PyErr_Format(
+            PyExc_ImportError,
+            "this extension was built for taskrt's C API %d.%d, and the installed "
+            "taskrt has %u.%u: rebuild it, or install the taskrt it was built for",
+            TRT_API_MAJOR, TRT_API_MINOR, (unsigned)table->major,
+            (unsigned)table->minor);
         return -1;
     }
     trt_api_table = table;
     return 0;
 }
 
-/* How many threads run tasks; 0 while the runtime has not started. Any thread, attached or
- * not. */
+/* How many threads run tasks; 0 while the runtime has not started. Any thread, attached
+ * or not. */
 static inline uint32_t
 trt_num_threads(void)
 {
     return trt_api_table->num_threads();
 }
 
-/* Number of the calling thread: 0 main, 1... pool threads, -1 any other. Attached or not. */
+/* Number of the calling thread: 0 main, 1... pool threads, -1 any other. Attached or
+ * not. */
 static inline int32_t
 trt_thread_id(void)
 {
     return trt_api_table->thread_id();
 }
 
-/* Whether the task that called this code has been asked to end: a few loads, no lock, so it
- * may stand in an inner loop. 0 outside of tasks. Attached or not, on the task's thread. */
+/* Whether the task that called this code has been asked to end: a few loads, no lock,
+ * so it may stand in an inner loop. 0 outside of tasks. Attached or not, on the task's
+ * thread. */
 static inline int
 trt_cancel_requested(void)
 {

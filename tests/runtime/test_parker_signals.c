@@ -340,8 +340,8 @@ sleep_interruptibly(unsigned number, void *shared)
 }
 
 /* By EINTR: this handler writes nothing. */
-static void
-check_handler_interrupts(enum trt_park_result (*park)(trt_parker *, uint64_t))
+static void check_handler_interrupts(enum trt_park_result (*park)(trt_parker *,
+                                                                  uint64_t))
 {
     struct interruptible s = {.park = park};
     struct check_thread threads[CHECK_MOST_THREADS];
