@@ -5,7 +5,7 @@
 6
 """
 
-from taskrt.runtime import __version__  # isort: skip  (greenlet is checked first)
+from taskrt.runtime import __version__ as __version__  # isort: skip  (first: greenlet)
 from taskrt.errors import Cancelled, CancelledError, DeadlockError, TaskLostError
 from taskrt.runtime import (
     available_cpus,
@@ -38,7 +38,6 @@ __all__ = [
     "Spawner",
     "Task",
     "TaskLostError",
-    "__version__",
     "available_cpus",
     "cancel_requested",
     "checkpoint",

@@ -11,11 +11,11 @@ assert_type(taskrt.get_include(), str)
 assert_type(taskrt.shutdown(), bool)
 assert_type(taskrt.shutdown(wait=True, cancel=False, timeout=1.5), bool)
 taskrt.set_num_threads(3)
-taskrt.set_num_threads("3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+taskrt.set_num_threads("3")  # type: ignore[arg-type]
 
 assert_type(taskrt.stats()["total"]["spawned"], int)
 assert_type(taskrt.stats()["workers"][0]["sleeps"], int)
-taskrt.stats()["nothing"]  # type: ignore[typeddict-item]  # pyright: ignore[reportGeneralTypeIssues, reportTypedDictNotRequiredAccess, reportUnknownVariableType]
+taskrt.stats()["nothing"]  # type: ignore[typeddict-item]
 
 assert_type(taskrt.info()["num_threads"], int)
 assert_type(taskrt.info()["gil"], bool)

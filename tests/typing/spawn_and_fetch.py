@@ -46,13 +46,13 @@ assert_type(fetch(spawn(area, 1), None), float)
 assert_type(fetch(spawn(fetch, spawn(area, 1))), float)
 
 # Arguments are checked against the function's.
-spawn(area, "1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-spawn(area)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-spawn(area, 1, unit=2)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-spawn(area, 1, name="n")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-spawn(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-fetch(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-fetch(spawn(nothing), "soon")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+spawn(area, "1")  # type: ignore[arg-type]
+spawn(area)  # type: ignore[call-arg]
+spawn(area, 1, unit=2)  # type: ignore[arg-type]
+spawn(area, 1, name="n")  # type: ignore[call-arg]
+spawn(3)  # type: ignore[arg-type]
+fetch(3)  # type: ignore[arg-type]
+fetch(spawn(nothing), "soon")  # type: ignore[arg-type]
 
 # Options are keywords of Spawner and never of the call.
 spawner = Spawner(name="area", pool="default", pinned=True, detached=False)
@@ -60,15 +60,15 @@ assert_type(spawner(area, 1, unit="m"), Task[float])
 assert_type(Spawner(context=None)(nothing), Task[None])
 assert_type(Spawner(context=Context(), pool=None)(nothing), Task[None])
 Spawner(context=INHERIT)
-Spawner("name")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-Spawner(context=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-Spawner(colour=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-spawner(area, "1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Spawner("name")  # type: ignore[call-arg]
+Spawner(context=3)  # type: ignore[arg-type]
+Spawner(colour=3)  # type: ignore[call-arg]
+spawner(area, "1")  # type: ignore[arg-type]
 
 # Waiting.
 assert_type(wait(), bool)
 assert_type(wait(spawn(area, 1), spawn(nothing), timeout=1), bool)
-wait(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+wait(3)  # type: ignore[arg-type]
 
 # Inside a task.
 assert_type(yield_now(), bool)

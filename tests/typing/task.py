@@ -45,19 +45,19 @@ def seen_other(done: Task[int]) -> None: ...
 task.add_done_callback(seen)
 task.add_done_callback(print)
 task.defuse()
-task.add_done_callback(seen_other)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+task.add_done_callback(seen_other)  # type: ignore[arg-type]
 
 # A task of a dog is a task of an animal: nobody can put another result into it.
 animal: Task[Animal] = task
 task.add_done_callback(seen_animal)
-cat: Task[int] = task  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+cat: Task[int] = task  # type: ignore[assignment]
 
 # Read-only, and only made by spawn.
-task.name = "n"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
-task.state = "done"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+task.name = "n"  # type: ignore[misc]
+task.state = "done"  # type: ignore[misc]
 
 # The errors are of their kinds.
 futures_error: type[FuturesCancelledError] = CancelledError
 runtime_errors: list[type[RuntimeError]] = [DeadlockError, TaskLostError]
 base: type[BaseException] = Cancelled
-not_plain: type[Exception] = Cancelled  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+not_plain: type[Exception] = Cancelled  # type: ignore[assignment]
