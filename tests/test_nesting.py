@@ -11,7 +11,7 @@ import pytest
 from support.gates import Gate, join, pinned, until
 
 import taskrt
-from taskrt import Task, fetch, spawn, wait
+from taskrt import Task, TaskLostError, fetch, spawn, wait
 
 CHAIN = 100_000
 
@@ -243,6 +243,35 @@ def test_a_task_may_pin_whichever_thread_runs_it() -> None:
     thread.start()
     thread.join()
     assert got == [True]
+
+
+def test_pinned_task_of_an_ended_thread_is_lost() -> None:
+    left: list[Task[int]] = []
+    thread = threading.Thread(target=lambda: left.append(pinned(int)))
+    thread.start()
+    thread.join()
+    with pytest.raises(TaskLostError, match="thread"):
+        fetch(left[0])
+
+
+def test_waiter_of_a_pinned_task_learns_that_its_thread_has_ended() -> None:
+    left: list[Task[int]] = []
+    spawned, go = threading.Event(), threading.Event()
+
+    def run() -> None:
+        left.append(pinned(int))
+        spawned.set()
+        go.wait()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    spawned.wait()
+    waiter = spawn(fetch, left[0])
+    until(lambda: waiter.state == "suspended")
+    go.set()
+    with pytest.raises(TaskLostError):
+        fetch(waiter)
+    thread.join()
 
 
 def test_a_foreign_thread_runs_nothing_but_what_it_waits_for() -> None:

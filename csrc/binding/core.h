@@ -343,8 +343,9 @@ typedef struct Core {
     trt_mutex life;     /* start, stop, resize, adopt; pool->lock inside */
     _Atomic(uint32_t) generation; /* of this process; a fork makes it larger */
     _Atomic(uint64_t) last_id;
-    _Atomic(uint32_t) threads;   /* N as configured; 0 while not started */
-    _Atomic(uint32_t) blocked;   /* threads that sleep until a pending task is run */
+    _Atomic(uint32_t) threads; /* N as configured; 0 while not started */
+    _Atomic(uint32_t)
+        blocked; /* threads that sleep and leave pending tasks to others */
     _Atomic(uint64_t) never_ran; /* tasks cancelled before they started */
     /* Foreign threads that the interpreter will join and that are running a task: what
      * others wait for can still come from there. */
@@ -389,10 +390,10 @@ worker_self(void)
     return w ? w : worker_adopt();
 }
 
-/* Say that a thread is going to sleep until another runs a task that has not started,
+/* Say that a thread is going to sleep and leaves tasks that have not started to others,
  * and that it is back. With one worker this starts a spare one, which ends when nobody
- * sleeps like that any more: no other thread might be there to run the task. 0, or −1
- * with an error set and nothing said. */
+ * sleeps like that any more: no other thread might be there to run them. 0, or −1 with
+ * an error set and nothing said. */
 int lifecycle_enter_blocked(void);
 void lifecycle_leave_blocked(void);
 /* Start the runtime unless it runs. 0, or −1 with an error set. */

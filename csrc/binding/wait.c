@@ -243,10 +243,12 @@ static int
 sleep_on_thread(Worker *w, TaskObject *task, Wait *wait, uint64_t deadline)
 {
     const bool is_main = w->base.kind == TRT_WORKER_MAIN;
-    const bool pending = trt_task_get_state(&task->base) == TRT_TASK_PENDING;
+    /* What is awaited, or may be awaited by that: only others can run it now. */
+    const bool leaves_work = trt_task_get_state(&task->base) == TRT_TASK_PENDING ||
+                             trt_deque_size(&w->base.deque) > 0;
     trt_worker_stop_searching(
         &w->base); /* handlers may run, and nobody may count on us */
-    if (pending && lifecycle_enter_blocked() < 0) {
+    if (leaves_work && lifecycle_enter_blocked() < 0) {
         return -1;
     }
     int status = 0;
@@ -274,7 +276,7 @@ sleep_on_thread(Worker *w, TaskObject *task, Wait *wait, uint64_t deadline)
             break;
         }
     }
-    if (pending) {
+    if (leaves_work) {
         lifecycle_leave_blocked();
     }
     return status;

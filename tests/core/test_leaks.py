@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from support.gates import Gate, pinned, until_suspended
+from support.gates import Gate, join, pinned, until_suspended
 from support.growth import blocks_left_by, settle
 
 import taskrt
@@ -104,6 +104,44 @@ def resized() -> None:
 )
 def test_memory_is_steady(use: Callable[[], object], rounds: int) -> None:
     assert blocks_left_by(use, rounds) <= rounds // 4
+
+
+def fetch_in_order(spawner: Callable[..., Task[int]], rounds: int) -> None:
+    """Each fetch runs the task here; its entry lies at the far end of the queue."""
+    for _ in range(rounds):
+        tasks = [spawner(int) for _ in range(100)]
+        assert [fetch(task) for task in tasks] == [0] * 100
+
+
+def in_main(use: Callable[[], None]) -> None:
+    use()
+
+
+def in_a_task(use: Callable[[], None]) -> None:
+    fetch(spawn(use))
+
+
+def in_a_thread(use: Callable[[], None]) -> None:
+    thread = threading.Thread(target=use)
+    thread.start()
+    join(thread)
+
+
+@pytest.mark.parametrize("where", [in_main, in_a_task, in_a_thread])
+@pytest.mark.parametrize("spawner", [spawn, pinned], ids=["anywhere", "pinned"])
+def test_entries_of_tasks_that_were_run_inline_do_not_pile_up(
+    spawner: Callable[..., Task[int]], where: Callable[[Callable[[], None]], None]
+) -> None:
+    left: list[int] = []
+
+    def use() -> None:
+        fetch_in_order(spawner, 20)
+        before = sys.getallocatedblocks()
+        fetch_in_order(spawner, 200)
+        left.append(sys.getallocatedblocks() - before)
+
+    where(use)
+    assert left[0] < 2_000
 
 
 def resident_pages() -> int:

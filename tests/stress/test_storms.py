@@ -129,7 +129,7 @@ def test_rings_closed_at_once_by_workers(
     set_num_threads: Resize, dice: random.Random
 ) -> None:
     set_num_threads(4)
-    for _ in range(3_000):
+    for _ in range(20_000):
         length = dice.randint(2, 5)
         tasks: list[Task[object]] = []
         filled = threading.Event()
@@ -274,7 +274,7 @@ def test_timeouts_race_with_ends(set_num_threads: Resize, dice: random.Random) -
     def impatient(task: Task[object], timeout: float) -> bool:
         return wait(task, timeout=timeout)
 
-    for _ in range(500):
+    for _ in range(2_000):
         with Gate() as gate:
             tasks = [
                 spawn(impatient, gate.task, dice.choice([0, 1e-6, 1e-5, 1e-4, 60]))
@@ -348,7 +348,7 @@ def test_wake_ups_are_never_lost(set_num_threads: Resize) -> None:
     def pong(event: threading.Event) -> None:
         event.set()
 
-    for _ in range(20_000):
+    for _ in range(100_000):
         event = threading.Event()
         spawn(pong, event)
         event.wait()  # main does not help: only the other worker can run it
@@ -397,7 +397,7 @@ def test_locks_of_python_are_let_go_under_load(set_num_threads: Resize) -> None:
     collector = threading.Thread(target=collect)
     collector.start()
     try:
-        for _ in range(30):
+        for _ in range(300):
             with Gate() as gate:
                 tasks = [spawn(hammer, gate.task, n) for n in range(100)]
                 until(lambda: all(t.state != "pending" for t in tasks))
