@@ -369,7 +369,10 @@ static int
 judge(Fiber *fiber, TaskObject *task, bool fired, wake_reason reason)
 {
     if (fired) {
-        return 1;
+        /* At exit all that waits is cancelled, in no order: what is waited for may have
+         * learnt of it first, and its CancelledError is not what happened here. */
+        const bool exits = trt_load_relaxed(&core->cancel_all);
+        return exits && wait_checkpoint(fiber) < 0 ? -1 : 1;
     }
     switch (reason) {
     case WAKE_SIGNAL:
