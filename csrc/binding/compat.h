@@ -105,6 +105,22 @@ trt_py_loaded_module(PyObject *name)
     return module;
 }
 
+/* Let the interpreter prepare for its first thread beside main, here and now.
+ * Free-threaded 3.13 stops the world for that, when the first state for another thread
+ * is made; if that were a thread of the pool while this one forks, the child would
+ * inherit the lock of a stop that nobody ends. */
+static inline void
+trt_py_prepare_threads(void)
+{
+#if defined(Py_GIL_DISABLED) && PY_VERSION_HEX < 0x030E0000
+    PyThreadState *const state = PyThreadState_New(PyInterpreterState_Get());
+    if (state) {
+        PyThreadState_Clear(state);
+        PyThreadState_Delete(state);
+    }
+#endif
+}
+
 /* The module's declarations to the interpreter. */
 #if PY_VERSION_HEX >= 0x030C0000
 #define TRT_PY_SLOT_INTERPRETERS                                                       \

@@ -357,6 +357,7 @@ lifecycle_start(void)
     }
     bool hooks = false;
     pthread_once(&process_once, prepare_process);
+    trt_py_prepare_threads();
     trt_mutex_lock(&core->life);
     if (trt_load_relaxed(&core->threads) == 0) {
         if (!core->pool) {
