@@ -131,6 +131,14 @@ task_from_item(void *item)
     return (TaskObject *)((uintptr_t)item & ~(uintptr_t)ITEM_FOREIGN);
 }
 
+/* ---- entries (entries.c) -------------------------------------------------------- */
+
+/* Drop the queue's entry of a task that this worker has claimed, and others that are
+ * stale, as far as they come to hand. Owner. */
+void entries_drop(Worker *w, TaskObject *task);
+/* Drop stale entries from the end that nobody pops. Owner, now and then. */
+void entries_tidy_oldest(Worker *w);
+
 /* ---- running (run.c) ------------------------------------------------------------- */
 
 /* Run a task that the caller has claimed, on the current stack, to its end. */
@@ -308,6 +316,7 @@ struct Worker {
     int32_t id;                          /* 0 main, 1… pool threads, −1 foreign */
     bool is_joined; /* foreign: the interpreter waits for this thread at exit */
     uint32_t generation;
+    uint32_t stale; /* entries that were left in the queues by runs inline, at most */
     uint32_t breaths, yields; /* counters for what happens now and then */
     bool woken;               /* has been woken and has found nothing to run yet */
     bool prefers_unstarted; /* a fiber has yielded: start something before it resumes */

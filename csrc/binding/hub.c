@@ -189,7 +189,8 @@ hub_loop(Worker *w)
             fiber_start_task(w, task);
             continue;
         }
-        if (w->prefers_unstarted) {
+        if (w->prefers_unstarted || fiber_any_ready(w)) {
+            /* The latter: a task that was ended unstarted has released who waited. */
             w->prefers_unstarted = false;
             continue;
         }

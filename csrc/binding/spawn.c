@@ -5,6 +5,9 @@
 
 #include <stddef.h>
 
+/* Spawns between two looks for stale entries at the oldest end of the deque. */
+enum { TIDY_PERIOD = 256 };
+
 /* Hand a new task to the pool; takes over the reference, returns it to the caller. */
 static PyObject *
 submit(Worker *w, TaskObject *task)
@@ -14,7 +17,11 @@ submit(Worker *w, TaskObject *task)
         trt_fetch_add_seq_cst(&core->detached_live, 1);
     }
     trt_count(&w->base.counters.spawned); /* before others can end it, see live_tasks */
-    Py_INCREF(task);                      /* the queue's */
+    if (trt_load_relaxed(&w->base.counters.spawned) % TIDY_PERIOD == 0) {
+        entries_tidy_oldest(
+            w); /* of what others have fetched, if this one only spawns */
+    }
+    Py_INCREF(task); /* the queue's */
     const TaskObject *const parent = w->current->task;
     if (parent ? task_flag(parent, TASK_FOREIGN) : w->base.kind == TRT_WORKER_FOREIGN) {
         trt_task_set_flags(&task->base, TASK_FOREIGN);

@@ -464,12 +464,7 @@ run_inline(Worker *w, TaskObject *task)
     if (!trt_task_claim(&task->base)) {
         return false;
     }
-    trt_deque *const queue =
-        task_flag(task, TRT_TASK_PINNED) ? &w->pinned : &w->base.deque;
-    if (trt_deque_pop_if(queue, task_as_item(task))) {
-        Py_DECREF(
-            task); /* the deque's; otherwise its entry stays and is skipped later */
-    }
+    entries_drop(w, task);
     trt_count(&w->base.counters.inlined);
     task_execute(w->current, task);
     return true;
