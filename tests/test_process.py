@@ -183,7 +183,7 @@ def test_exit_reports_each_unobserved_failure_once(threads: str) -> None:
     result = run("exit_failing", threads=threads)
     assert result.stdout == "main ends\n"
     for i in range(16):
-        assert result.stderr.count(f"reported <failure {i}>\n") == 1, (i, result)
+        assert result.stderr.count(f": <failure {i}>\n") == 1, (i, result)
     assert "<failure 98>" not in result.stderr
     assert "<failure 99>" not in result.stderr
 

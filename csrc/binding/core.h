@@ -330,7 +330,9 @@ struct Worker {
     PyObject *interrupt_handler; /* to be called by root for SIGINT, owned */
     bool wants_quiet;            /* main's root waits until nothing can run any more */
     bool in_collection;          /* a garbage collection runs on this thread */
-    bool cancel_seen;            /* has cancelled its fibers for core->cancel_all */
+    /* Whether it has cancelled its fibers for core->cancel_all. Written by its thread,
+     * before it sleeps again; read by main, which is not done before [cancel-seen]. */
+    _Atomic(bool) cancel_seen;
     trt_thread thread;
     _Atomic(uint32_t) alive; /* pool threads: the OS thread has not ended */
     Worker *next_free;

@@ -47,9 +47,15 @@ is_quiescent(void)
         trt_injector_size(&pool->injector) > 0) {
         return false;
     }
+    const bool cancels = trt_load_relaxed(&core->cancel_all);
     size_t count;
     trt_worker *const *table = trt_pool_workers(pool, &count);
     for (size_t i = 0; i < count; i++) {
+        const Worker *const w = (const Worker *)table[i];
+        if (cancels && w->id > 0 && trt_load_acquire(&w->alive) &&
+            !trt_load_acquire(&w->cancel_seen)) { /* [cancel-seen] */
+            return false; /* it has been woken for that and has not come to it */
+        }
         if (trt_deque_size(&table[i]->deque) > 0 ||
             !trt_inbox_is_empty(&table[i]->inbox)) {
             return false;
@@ -194,8 +200,8 @@ end_runtime(Worker *w, bool patient, uint64_t deadline)
             patient = false;
             PyErr_Clear();
         }
-        if (exit_live_tasks() == 0) {
-            break;
+        if (exit_live_tasks() == 0 || (patient && !bounded)) {
+            break; /* the latter: what lives is not on these threads */
         }
         interrupt_threads();
     }
@@ -215,7 +221,7 @@ reset(void)
     trt_store_relaxed(&core->stopping, false);
     trt_store_relaxed(&core->closing, false);
     if (core->main) {
-        core->main->cancel_seen = false;
+        trt_store_relaxed(&core->main->cancel_seen, false);
     }
 }
 

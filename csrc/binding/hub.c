@@ -25,7 +25,8 @@ hub_is_needed(Worker *w)
 {
     return fiber_any_ready(w) || w->prefers_unstarted ||
            trt_timers_next_deadline(&w->base.timers) != TRT_FOREVER ||
-           (trt_load_relaxed(&core->cancel_all) && !w->cancel_seen) ||
+           (trt_load_relaxed(&core->cancel_all) &&
+            !trt_load_relaxed(&w->cancel_seen)) ||
            lifecycle_must_retire(w);
 }
 
@@ -165,8 +166,8 @@ void
 hub_loop(Worker *w)
 {
     for (;;) {
-        if (trt_load_relaxed(&core->cancel_all) && !w->cancel_seen) {
-            w->cancel_seen = true;
+        if (trt_load_relaxed(&core->cancel_all) && !trt_load_relaxed(&w->cancel_seen)) {
+            trt_store_release(&w->cancel_seen, true); /* [cancel-seen] */
             fiber_cancel_all(w);
         }
         if (w->generation != trt_load_relaxed(&core->generation)) {

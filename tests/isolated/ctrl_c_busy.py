@@ -12,6 +12,9 @@ from taskrt import fetch, spawn, thread_id
 def minute() -> None:
     if thread_id() == 0:
         os.write(1, b"main is in\n")
+        for _ in range(1200):
+            # A signal just before a sleep in C code is noticed only after it.
+            time.sleep(0.05)
     time.sleep(60)
 
 

@@ -1,5 +1,6 @@
 """Main ends with failures that nobody has fetched: each is reported once."""
 
+import atexit
 import os
 import sys
 from collections.abc import Callable
@@ -10,8 +11,11 @@ from taskrt import Spawner, fetch, spawn, wait
 def report(
     unraisable: "sys.UnraisableHookArgs", write: Callable[..., object] = os.write
 ) -> None:
-    """Say it in one piece, since threads may do so at the same time."""
-    write(2, f"reported {unraisable.exc_value}\n".encode())
+    """Say it in one piece, since threads may do so at the same time.
+
+    Those of tasks that die with the modules come too late for this: Python says them.
+    """
+    write(2, f"reported: {unraisable.exc_value}\n".encode())
 
 
 def fail(i: int) -> None:
@@ -19,6 +23,8 @@ def fail(i: int) -> None:
 
 
 sys.unraisablehook = report
+# Once all threads have ended, the interpreter's own: it works to the very last.
+atexit.register(setattr, sys, "unraisablehook", sys.__unraisablehook__)
 held = [spawn(fail, i) for i in range(5)]
 wait(*held)
 pending = [spawn(fail, i) for i in range(5, 10)]

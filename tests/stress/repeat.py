@@ -44,7 +44,7 @@ def prints(*expected: str) -> Check:
 def reports_failures(result: Result) -> bool:
     """Check that each unobserved failure of the script is reported once."""
     return result.returncode == 0 and all(
-        result.stderr.count(f"reported <failure {i}>\n") == 1 for i in range(16)
+        result.stderr.count(f": <failure {i}>\n") == 1 for i in range(16)
     )
 
 
