@@ -46,7 +46,12 @@ export PATH := $(BIN):$(PATH)
 demo: $(VENV)/installed $(VENV)/demo-tools
 	python -P -m taskrt demo
 
-test: ctest pytest
+test: $(CTEST_BUILD)/passed pytest
+
+# The C tests do not depend on the interpreter: once for each state of the sources.
+$(CTEST_BUILD)/passed: $(C_FILES)
+	$(MAKE) --no-print-directory ctest
+	touch $@
 
 ctest: $(VENV)/build-tools
 	test -e $(CTEST_BUILD)/build.ninja || meson setup $(CTEST_BUILD) -Dbinding=false \

@@ -113,7 +113,7 @@ check_begin(int argc, char **argv)
     check_seed = argc > 1 ? strtoull(argv[1], NULL, 10) : trt_clock_now_ns();
     printf("seed %" PRIu64 "\n", check_seed);
     signal(SIGALRM, check_hangs);
-    alarm(110); /* before the build tool's own limit, which says less */
+    alarm(280); /* before the build tool's own limit, which says less */
 }
 
 static inline int
