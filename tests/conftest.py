@@ -6,6 +6,7 @@ signals any more, faulthandler dumps them later and ends the run.
 """
 
 import gc
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,15 @@ import pytest  # noqa: E402 - so that a plain `python -m pytest` finds the right
 
 import taskrt  # noqa: E402
 from taskrt._config import read_settings  # noqa: E402
+
+
+def pytest_configure() -> None:
+    """Listen to Ctrl-C, also as a background job of a shell, which ignores it.
+
+    Child processes of the tests inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:

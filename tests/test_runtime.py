@@ -410,7 +410,7 @@ def test_shutdown_refuses_bad_timeouts(timeout: float, error: type[Exception]) -
 
 @pytest.mark.isolated
 @pytest.mark.parametrize("threads", ["1", "2", "4"])
-@pytest.mark.parametrize("how", ["drain", "cancel", "timeout"])
+@pytest.mark.parametrize("how", ["drain", "cancel", "no wait", "timeout"])
 def test_shutdown(threads: str, how: str) -> None:
     result = run_script(
         TESTS / "isolated" / "shutdown.py",

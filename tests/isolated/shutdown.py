@@ -40,6 +40,16 @@ if how == "drain":
 elif how == "cancel":
     assert taskrt.shutdown(cancel=True) is True
     expected = ["done", "CancelledError", "CancelledError", "CancelledError"]
+elif how == "no wait":
+    assert taskrt.shutdown(wait=False) is False
+    try:
+        spawn(int)
+    except RuntimeError:
+        pass
+    else:
+        raise AssertionError("spawned during shutdown")
+    assert taskrt.shutdown() is True
+    expected = ["done", "CancelledError", "ran", 55]
 elif how == "timeout":
     endless = threading.Event()
     endless_task = pinned(lambda: until(endless.is_set))
