@@ -6,8 +6,9 @@ from typing import (
     Final,
     Generic,
     Literal,
-    NoReturn,
+    Never,
     ParamSpec,
+    Self,
     TypeVar,
     final,
 )
@@ -24,7 +25,8 @@ _C_API: Final[object]
 
 @final
 class Task(Generic[_T_co]):
-    def __new__(cls, *args: object, **kwargs: object) -> NoReturn: ...
+    # By hand nobody makes one: there is no value of type Never.
+    def __new__(cls, _: Never, /) -> Self: ...
     @property
     def state(
         self,

@@ -61,3 +61,8 @@ futures_error: type[FuturesCancelledError] = CancelledError
 runtime_errors: list[type[RuntimeError]] = [DeadlockError, TaskLostError]
 base: type[BaseException] = Cancelled
 not_plain: type[Exception] = Cancelled  # type: ignore[assignment]
+
+# Methods may be passed around, and nobody makes a task by hand.
+assert_type(Task[Dog].result(task), Dog)
+assert_type(list(map(Task[Dog].done, [task])), list[bool])
+Task()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
