@@ -6,7 +6,6 @@ signals any more, faulthandler dumps them later and ends the run.
 """
 
 import gc
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,18 +15,14 @@ SOURCES = Path(__file__).parents[1]
 sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != SOURCES]
 
 import pytest  # noqa: E402 - so that a plain `python -m pytest` finds the right taskrt
+from support.child import listen_to_ctrl_c  # noqa: E402
 
 import taskrt  # noqa: E402
 from taskrt._config import read_settings  # noqa: E402
 
 
 def pytest_configure() -> None:
-    """Listen to Ctrl-C, also as a background job of a shell, which ignores it.
-
-    Child processes of the tests inherit that.
-    """
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    listen_to_ctrl_c()
 
 
 def pytest_report_header() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import threading
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
 import greenlet
@@ -396,16 +397,18 @@ def test_request_from_another_thread_reaches_a_running_task() -> None:
         checkpoint()
 
     def foreign() -> None:
-        tasks.append(spawn(busy))
-        wait(tasks[0])
+        task = spawn(busy)
+        handed_over.put(task)
+        wait(task)
 
-    tasks: list[Task[None]] = []
+    handed_over: SimpleQueue[Task[None]] = SimpleQueue()
     thread = threading.Thread(target=foreign)
     thread.start()
+    task = handed_over.get()
     started.wait()
-    assert tasks[0].cancel() is True
+    assert task.cancel() is True
     thread.join()
-    assert tasks[0].cancelled()
+    assert task.cancelled()
 
 
 def test_the_child_is_asked_and_not_its_inline_parent() -> None:

@@ -26,7 +26,7 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS))
 
-from support.child import Child, Result  # noqa: E402
+from support.child import Child, Result, listen_to_ctrl_c  # noqa: E402
 
 HANGS_AFTER_S = 60.0
 
@@ -191,6 +191,7 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=1.0, help="seconds for Ctrl-C")
     parser.add_argument("--load", type=int, default=0, help="busy processes beside it")
     options = parser.parse_args()
+    listen_to_ctrl_c()
     sizes = options.threads.split(",")
     failures = 0
     print(f"{sys.version.split()[0]}, {os.cpu_count()} processors", flush=True)

@@ -35,6 +35,15 @@ from typing import Self
 TESTS = Path(__file__).parents[1]
 
 
+def listen_to_ctrl_c() -> None:
+    """Listen to Ctrl-C, also as a background job of a shell, which ignores it.
+
+    Child processes inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @dataclass(frozen=True)
 class Result:
     """How a child ended; a child that a signal killed has the signal's negative."""
