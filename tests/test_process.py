@@ -263,18 +263,25 @@ def test_exit_after_shutdown(threads: str) -> None:
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
+# The allocator of GCC 12's AddressSanitizer takes no care of forks: a child inherits
+# its locks as they are at that moment, and hangs if a thread that is just starting or
+# freeing something holds one. So there only processes without other threads are forked.
+UNDER_ASAN = "libasan" in os.environ.get("LD_PRELOAD", "")
+
+forks_at_every_size = pytest.mark.parametrize("threads", "1" if UNDER_ASAN else SIZES)
+
 BOTH = Counter(["child is well", "parent is well"])
 
 
 @needs_fork
-@at_every_size
+@forks_at_every_size
 @pytest.mark.parametrize("end", ["hard", "soft"])
 def test_fork_in_main(threads: str, end: str) -> None:
     assert lines(run("fork_in_main", end, threads=threads)) == BOTH
 
 
 @needs_fork
-@at_every_size
+@forks_at_every_size
 @pytest.mark.parametrize("end", ["hard", "return", "raise", "exit"])
 def test_fork_in_a_task(threads: str, end: str) -> None:
     result = run("fork_in_task", end, threads=threads)
@@ -283,14 +290,15 @@ def test_fork_in_a_task(threads: str, end: str) -> None:
 
 
 @needs_fork
-@at_every_size
+@pytest.mark.skipif(UNDER_ASAN, reason="its allocator does not survive such a fork")
+@forks_at_every_size
 def test_fork_in_a_plain_thread(threads: str) -> None:
     result = run("fork_in_thread", threads=threads)
     assert lines(result) == Counter({"child is well": 2, "parent is well": 1})
 
 
 @needs_fork
-@at_every_size
+@forks_at_every_size
 @pytest.mark.parametrize(
     "script",
     ["fork_in_mid_work", "fork_grandchildren", "fork_unused", "fork_multiprocessing"],
@@ -300,7 +308,7 @@ def test_fork(threads: str, script: str) -> None:
 
 
 @needs_fork
-@at_every_size
+@forks_at_every_size
 def test_child_leaves_the_parents_tasks_alone(threads: str) -> None:
     result = run("fork_at_exit", threads=threads)
     assert lines(result) == Counter({"parent's": 20, "child's": 10})

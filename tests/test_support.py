@@ -1,6 +1,8 @@
 """The tools of the tests: hanging children are ended and explained, steps in order."""
 
+import shutil
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -44,6 +46,19 @@ class TestChild:
     def test_hanging_child_is_ended_with_its_stacks(self) -> None:
         with pytest.raises(AssertionError, match="in wait_for_nobody"):
             run_script(HANGS, timeout=1)
+
+    @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+    @pytest.mark.skipif(shutil.which("gdb") is None, reason="needs gdb")
+    def test_stacks_of_a_hanging_grandchild_are_shown(self) -> None:
+        script = """
+            import os, signal
+
+            if os.fork() == 0:
+                signal.pause()
+            os.wait()
+        """
+        with pytest.raises(AssertionError, match="pause"):
+            run_script(script, timeout=1)
 
     def test_line_that_never_comes_fails(self) -> None:
         child = Child("print('one')")

@@ -189,6 +189,7 @@ def _command(script: str | Path) -> list[str]:
 
 
 def _native_stacks(pid: int) -> str:
+    """Return the stacks of the process and of all that it has started."""
     gdb = shutil.which("gdb")
     if gdb is None:
         return "no gdb to show them"
@@ -196,9 +197,17 @@ def _native_stacks(pid: int) -> str:
     # A sanitizer that is loaded into the child is not meant for gdb.
     env = {name: text for name, text in os.environ.items() if name != "LD_PRELOAD"}
     try:
-        shown = subprocess.run(
+        text = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, env=env
-        )
+        ).stdout.decode(errors="replace")
     except subprocess.TimeoutExpired:
-        return "gdb did not answer"
-    return shown.stdout.decode(errors="replace")
+        text = "gdb did not answer\n"
+    return f"process {pid}\n{text}" + "".join(map(_native_stacks, _children(pid)))
+
+
+def _children(pid: int) -> list[int]:
+    """Return the processes that any thread of `pid` has started, on Linux."""
+    with contextlib.suppress(OSError):
+        lists = Path(f"/proc/{pid}/task").glob("*/children")
+        return [int(child) for listed in lists for child in listed.read_text().split()]
+    return []
