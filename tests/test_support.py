@@ -57,7 +57,8 @@ class TestChild:
                 signal.pause()
             os.wait()
         """
-        with pytest.raises(AssertionError, match="pause"):
+        two = r"(?s)\nprocess \d+\n.*\n#0 .*\nprocess \d+\n.*\n#0 "
+        with pytest.raises(AssertionError, match=two):
             run_script(script, timeout=1)
 
     def test_line_that_never_comes_fails(self) -> None:
