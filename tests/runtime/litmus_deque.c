@@ -13,6 +13,9 @@
  */
 #ifdef TRT_PLANT_NO_POP_FENCE
 #define TRT_DEQUE_POP_STORE(p, v) trt_store_relaxed(p, v)
+enum { IS_PLANT = 1 };
+#else
+enum { IS_PLANT = 0 };
 #endif
 
 #include "check.h"
@@ -25,7 +28,6 @@ struct litmus {
     uint64_t rounds;
     uint64_t twice; /* items that both took */
     uint64_t lost;  /* items that nobody took */
-    bool proven;    /* the plant has been found: no more rounds */
     char items[2];
     /* How often the owner and the thief took each item in this round. */
     unsigned popped[2];
@@ -74,9 +76,6 @@ judge(struct litmus *litmus)
         litmus->popped[i] = 0;
         litmus->stolen[i] = 0;
     }
-#ifdef TRT_PLANT_NO_POP_FENCE
-    litmus->proven = litmus->twice > 0;
-#endif
 }
 
 /* One thread of the two. The gates are before and after the race; whatever else the
@@ -93,7 +92,7 @@ run(unsigned number, void *shared)
             CHECK_EQ(trt_deque_push(&litmus->deque, &litmus->items[1]), 0);
         }
         check_gate_pass(&litmus->gate);
-        if (litmus->proven) {
+        if (IS_PLANT && litmus->twice > 0) {
             return; /* both see it: the owner wrote it before this gate */
         }
         check_delay(&random, 8);
@@ -125,13 +124,12 @@ main(int argc, char **argv)
     trt_deque_destroy(&litmus.deque);
     printf("%" PRIu64 " items taken twice, %" PRIu64 " lost\n", litmus.twice,
            litmus.lost);
-#ifdef TRT_PLANT_NO_POP_FENCE
+    if (!IS_PLANT) {
+        return litmus.twice == 0 && litmus.lost == 0 ? 0 : 1;
+    }
     if (litmus.twice == 0 && CHECK_SLOWNESS > 1) {
         printf("needs full speed\n");
         return CHECK_SKIPPED;
     }
     return litmus.twice > 0 ? 0 : 1;
-#else
-    return litmus.twice == 0 && litmus.lost == 0 ? 0 : 1;
-#endif
 }
