@@ -24,6 +24,8 @@ CTEST_BUILD := build/ctest-$(subst $(comma),-,$(SANITIZE))
 SOURCES := meson.build meson.options $(shell find taskrt csrc examples tests/bench \
     -name '*.py' -o -name '*.pyi' -o -name '*.[ch]' -o -name meson.build)
 C_FILES := $(shell find csrc tests/runtime taskrt/include -name '*.[ch]')
+C_BUILD_FILES := meson.build meson.options csrc/runtime/meson.build \
+    tests/runtime/meson.build
 
 # The newest release of a tool may have no wheel for an interpreter where an older one
 # has. Free-threaded 3.13 has no cffi and no gevent.
@@ -49,14 +51,14 @@ demo: $(VENV)/installed $(VENV)/demo-tools
 test: $(CTEST_BUILD)/passed pytest
 
 # The C tests do not depend on the interpreter: once for each state of the sources.
-$(CTEST_BUILD)/passed: $(C_FILES)
+$(CTEST_BUILD)/passed: $(C_FILES) $(C_BUILD_FILES)
 	$(MAKE) --no-print-directory ctest
-	touch $@
 
 ctest: $(VENV)/build-tools
 	test -e $(CTEST_BUILD)/build.ninja || meson setup $(CTEST_BUILD) -Dbinding=false \
 	    -Dbuildtype=debugoptimized -Db_sanitize=$(SANITIZE) -Dwerror=$(WERROR)
 	meson test -C $(CTEST_BUILD) --print-errorlogs
+	touch $(CTEST_BUILD)/passed
 
 pytest: $(VENV)/installed $(VENV)/test-tools
 	pytest $(PYTEST_ARGS)
