@@ -291,7 +291,7 @@ def test_fork_in_a_task(threads: str, end: str) -> None:
 
 @needs_fork
 @pytest.mark.skipif(UNDER_ASAN, reason="its allocator does not survive such a fork")
-@forks_at_every_size
+@at_every_size
 def test_fork_in_a_plain_thread(threads: str) -> None:
     result = run("fork_in_thread", threads=threads)
     assert lines(result) == Counter({"child is well": 2, "parent is well": 1})
