@@ -28,6 +28,9 @@ void trt_mutex_destroy(trt_mutex *m);
 /* Wait until this thread owns the mutex. Illegal when it already does. */
 void trt_mutex_lock(trt_mutex *m);
 
+/* Take the mutex unless somebody has it. Whether this thread owns it now. */
+bool trt_mutex_try_lock(trt_mutex *m);
+
 /* Give the mutex up. Owner only. */
 void trt_mutex_unlock(trt_mutex *m);
 

@@ -44,6 +44,12 @@ trt_mutex_lock(trt_mutex *m)
     TRT_ASSERT(error == 0);
 }
 
+bool
+trt_mutex_try_lock(trt_mutex *m)
+{
+    return pthread_mutex_trylock(&m->handle) == 0;
+}
+
 void
 trt_mutex_unlock(trt_mutex *m)
 {

@@ -45,6 +45,12 @@ trt_mutex_lock(trt_mutex *m)
     AcquireSRWLockExclusive(lock_of(m));
 }
 
+bool
+trt_mutex_try_lock(trt_mutex *m)
+{
+    return TryAcquireSRWLockExclusive(lock_of(m)) != 0;
+}
+
 void
 trt_mutex_unlock(trt_mutex *m)
 {

@@ -23,6 +23,8 @@ trt_worker_init(trt_worker *w, trt_pool *pool, trt_worker_kind kind)
     }
     trt_timers_init(&w->timers);
     trt_inbox_init(&w->inbox);
+    trt_inbox_init(&w->strand_inbox);
+    trt_store_relaxed(&w->frames, NULL);
     trt_parker_init(&w->parker);
     error = trt_pool_enter(pool, w);
     if (error) {
@@ -107,6 +109,35 @@ steal(trt_worker *w)
     return NULL;
 }
 
+/* Native code's children that others may take, or NULL. */
+static trt_frames *
+shown_frames(trt_worker *victim)
+{
+    return trt_load_acquire(&victim->frames); /* [frames-shown] */
+}
+
+trt_frame *
+trt_worker_steal_frame(trt_worker *w, const _Atomic(uint32_t) **work)
+{
+    if (!w->searching) {
+        w->searching = trt_sleep_try_search(&w->pool->sleep, trt_pool_awake(w->pool));
+    }
+    size_t count;
+    trt_worker *const *table = trt_pool_workers(w->pool, &count);
+    const size_t first = (size_t)(next_random(w) % count);
+    for (size_t i = 0; i < count; i++) {
+        trt_worker *const victim = table[(first + i) % count];
+        trt_frames *const frames = victim == w ? NULL : shown_frames(victim);
+        trt_frame *const frame = frames ? trt_frames_steal(frames, work) : NULL;
+        if (frame) {
+            trt_count(&w->counters.stolen);
+            trt_worker_stop_searching(w);
+            return frame;
+        }
+    }
+    return NULL;
+}
+
 void
 trt_worker_stop_searching(trt_worker *w)
 {
@@ -145,7 +176,7 @@ trt_worker_take(trt_worker *w)
 bool
 trt_worker_sees_work(trt_worker *w)
 {
-    if (!trt_inbox_is_empty(&w->inbox) ||
+    if (!trt_inbox_is_empty(&w->inbox) || !trt_inbox_is_empty(&w->strand_inbox) ||
         (w->takes_injected && trt_injector_size(&w->pool->injector) > 0)) {
         return true;
     }
@@ -153,6 +184,10 @@ trt_worker_sees_work(trt_worker *w)
     trt_worker *const *table = trt_pool_workers(w->pool, &count);
     for (size_t i = 0; i < count; i++) {
         if (trt_deque_offers(&table[i]->deque, table[i] == w ? 0 : w->refused)) {
+            return true;
+        }
+        const trt_frames *const frames = table[i] == w ? NULL : shown_frames(table[i]);
+        if (frames && trt_frames_offer(frames)) {
             return true;
         }
     }
@@ -175,7 +210,8 @@ trt_worker_sleep(trt_worker *w, uint64_t deadline_ns, bool signals,
     }
     /* Woken for its inbox alone, it need not search. Having found work it must: whoever
      * brought that may have counted on it. */
-    const bool search = found || trt_inbox_is_empty(&w->inbox);
+    const bool search = found || (trt_inbox_is_empty(&w->inbox) &&
+                                  trt_inbox_is_empty(&w->strand_inbox));
     w->searching = trt_sleep_retract(sleep, w->index, search); /* L1 */
     return why;
 }

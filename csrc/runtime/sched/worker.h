@@ -19,6 +19,7 @@
 
 #include "os/parker.h"
 #include "queue/deque.h"
+#include "queue/frames.h"
 #include "queue/inbox.h"
 #include "queue/timers.h"
 #include "trace/counters.h"
@@ -36,8 +37,12 @@ typedef enum trt_worker_kind {
  * is reused, never freed. Owner: the thread it stands for, except where a field says
  * otherwise. */
 typedef struct trt_worker {
-    trt_deque deque;       /* owner pushes and pops, any thread steals */
-    trt_inbox inbox;       /* any thread pushes, owner takes */
+    trt_deque deque;        /* owner pushes and pops, any thread steals */
+    trt_inbox inbox;        /* any thread pushes, owner takes */
+    trt_inbox strand_inbox; /* the same for native code that can go on */
+    /* The children of the native code that runs on this thread now, or NULL. Owner
+     * writes, thieves reach them through it [frames-shown]. */
+    _Atomic(trt_frames *) frames;
     trt_parker parker;     /* any thread unparks, owner parks */
     trt_timers timers;     /* owner only */
     trt_counters counters; /* owner writes, any thread reads */
@@ -67,10 +72,16 @@ int trt_worker_push(trt_worker *w, void *item);
  * or to trt_worker_stop_searching. */
 void *trt_worker_take(trt_worker *w);
 
+/* Take the oldest child of native code of another worker, or NULL. `work` gets the
+ * cancel word that it goes by. Counts as searching, as trt_worker_take does. Owner,
+ * attached or not. */
+trt_frame *trt_worker_steal_frame(trt_worker *w, const _Atomic(uint32_t) **work);
+
 /* Stop being counted as a searcher, if counted, and pass the duty on. Owner. */
 void trt_worker_stop_searching(trt_worker *w);
 
-/* Whether the inbox, the injector or any deque seems to hold something. Owner. */
+/* Whether an inbox, the injector, any deque, or any native code seems to have
+ * something. Owner. */
 bool trt_worker_sees_work(trt_worker *w);
 
 /* Sleep until something may be there to do: going to sleep, steps G1 to L1 of

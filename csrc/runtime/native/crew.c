@@ -1,0 +1,146 @@
+#include "native/crew.h"
+
+#include "os/check.h"
+#include "sched/pool.h"
+
+enum {
+    /* Looks around before a thread that has run out of native work goes to sleep: about
+     * 20 microseconds, less than it takes to wake it up again. */
+    SERVE_LOOKS = 200,
+    LOOK_PAUSES = 8,
+};
+
+static void
+wake(trt_strands *home)
+{
+    trt_crew *const crew = (trt_crew *)home; /* its first member */
+    if (trt_sleep_notify(&crew->worker->pool->sleep)) {
+        trt_count(&crew->worker->counters.wakes);
+    }
+}
+
+void
+trt_crew_init(trt_crew *crew, trt_worker *w,
+              void (*call)(trt_crew *crew, trt_strand *s))
+{
+    trt_strands_init(&crew->strands, &w->frames, &w->pool->sleep.word, wake);
+    crew->worker = w;
+    crew->ready = NULL;
+    crew->call = call;
+}
+
+void
+trt_crew_destroy(trt_crew *crew)
+{
+    TRT_ASSERT(!crew->ready);
+    trt_strands_destroy(&crew->strands);
+}
+
+/* The thief's side of a wait: let the strand's thread go on with it. */
+static void
+resume(trt_frame_waiter *waiter)
+{
+    trt_strand *const s = (trt_strand *)((char *)waiter - offsetof(trt_strand, waiter));
+    trt_worker *const w = ((trt_crew *)s->home)->worker;
+    trt_inbox_push(&w->strand_inbox, &s->ready);
+    trt_parker_unpark(&w->parker);
+}
+
+void
+trt_crew_go(trt_crew *crew, trt_strand *s)
+{
+    switch (trt_strand_go(s)) {
+    case TRT_STRAND_ENDED: {
+        trt_frame *const frame = s->job;
+        const int status = s->status;
+        trt_strand_give_back(&crew->strands, s);
+        trt_frame_end(frame, status);
+        break;
+    }
+    case TRT_STRAND_WAITS:
+        break;
+    case TRT_STRAND_CALLS:
+        crew->call(crew, s);
+        break;
+    }
+}
+
+void
+trt_crew_adopt(trt_crew *crew, trt_strand *s, trt_frame *frame,
+               const _Atomic(uint32_t) *cancel)
+{
+    s->waiter.resume = resume;
+    trt_strand_begin(s, frame, cancel);
+    trt_crew_go(crew, s);
+}
+
+static trt_strand *
+next_ready(trt_crew *crew)
+{
+    if (!crew->ready) {
+        if (trt_inbox_is_empty(&crew->worker->strand_inbox)) {
+            return NULL;
+        }
+        crew->ready = trt_inbox_take_all(&crew->worker->strand_inbox);
+    }
+    trt_inbox_node *const node = crew->ready;
+    if (node) {
+        crew->ready = node->next;
+    }
+    return node ? (trt_strand *)((char *)node - offsetof(trt_strand, ready)) : NULL;
+}
+
+bool
+trt_crew_turn(trt_crew *crew)
+{
+    trt_strand *s = next_ready(crew);
+    if (s) {
+        trt_worker_stop_searching(crew->worker);
+        trt_crew_go(crew, s);
+        return true;
+    }
+    /* A stack before a frame: without one, somebody else can still run it. */
+    s = trt_strand_take(&crew->strands);
+    if (!s) {
+        return false;
+    }
+    const _Atomic(uint32_t) *cancel;
+    trt_frame *const frame = trt_worker_steal_frame(crew->worker, &cancel);
+    if (!frame) {
+        trt_strand_give_back(&crew->strands, s);
+        return false;
+    }
+    trt_crew_adopt(crew, s, frame, cancel);
+    return true;
+}
+
+/* Whether native code runs on another thread. */
+static bool
+others_run(trt_worker *w)
+{
+    size_t count;
+    trt_worker *const *table = trt_pool_workers(w->pool, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (table[i] != w && trt_load_relaxed(&table[i]->frames)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool
+trt_crew_serve(trt_crew *crew)
+{
+    for (int look = 0; look < SERVE_LOOKS; look++) {
+        if (trt_crew_turn(crew)) {
+            return true;
+        }
+        if (!others_run(crew->worker) || trt_worker_sees_work(crew->worker)) {
+            return false;
+        }
+        for (int pause = 0; pause < LOOK_PAUSES; pause++) {
+            trt_cpu_relax();
+        }
+    }
+    return false;
+}

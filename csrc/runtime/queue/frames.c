@@ -1,0 +1,141 @@
+#include "queue/frames.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/barrier.h"
+#include "os/check.h"
+
+enum { FIRST_CAPACITY = 64 };
+
+int
+trt_frames_init(trt_frames *f, const trt_context_api *api,
+                const _Atomic(uint32_t) *sleepers)
+{
+    trt_frame **const slots = malloc(FIRST_CAPACITY * sizeof(trt_frame *));
+    if (!slots) {
+        return -ENOMEM;
+    }
+    memset(f, 0, sizeof *f);
+    f->base.api = api;
+    f->base.sleepers = sleepers;
+    f->base.full_fence =
+        TRT_THREAD_SANITIZER || !trt_load_relaxed(&trt_barrier_asymmetric);
+    f->slots = slots;
+    f->capacity = FIRST_CAPACITY;
+    f->base.limit = slots + FIRST_CAPACITY;
+    trt_store_relaxed(&f->base.head, slots);
+    trt_store_relaxed(&f->base.tail, slots);
+    trt_mutex_init(&f->lock);
+    return 0;
+}
+
+void
+trt_frames_destroy(trt_frames *f)
+{
+    TRT_ASSERT(!trt_frames_offer(f));
+    trt_mutex_destroy(&f->lock);
+    free(f->slots);
+}
+
+bool
+trt_frames_grow(trt_frames *f)
+{
+    const size_t used = (size_t)(trt_load_relaxed(&f->base.tail) - f->slots);
+    const size_t capacity = f->capacity * 2;
+    trt_frame **const slots = malloc(capacity * sizeof(trt_frame *));
+    if (!slots) {
+        return false;
+    }
+    trt_frame **const old = f->slots;
+    trt_mutex_lock(&f->lock); /* no thief is between its claim and its look */
+    const size_t stolen = (size_t)(trt_load_relaxed(&f->base.head) - old);
+    memcpy(slots, old, used * sizeof(trt_frame *));
+    f->slots = slots;
+    f->capacity = capacity;
+    f->base.limit = slots + capacity;
+    trt_store_relaxed(&f->base.head, slots + stolen);
+    trt_store_release(&f->base.tail, slots + used);
+    trt_mutex_unlock(&f->lock);
+    free(old); /* thieves look into slots only under the lock */
+    return true;
+}
+
+trt_take_result
+trt_frames_take(trt_frames *f, trt_frame *frame)
+{
+    trt_frame **const newest = trt_load_relaxed(&f->base.tail) - 1;
+    if (newest < f->slots || *newest != frame) {
+        return trt_load_relaxed(&frame->state) == TRT_FRAME_RAN ? TRT_TAKE_RAN
+                                                                : TRT_TAKE_WRONG;
+    }
+    trt_mutex_lock(&f->lock);
+    /* Thieves take the oldest first, so if this one is gone, all are. Then head moves
+     * down with the tail, or the next push would look stolen. */
+    const bool stolen = trt_load_relaxed(&f->base.head) > newest;
+    if (stolen) {
+        trt_store_relaxed(&f->base.head, newest);
+    }
+    trt_store_release(&f->base.tail, newest);
+    trt_mutex_unlock(&f->lock);
+    return stolen ? TRT_TAKE_STOLEN : TRT_TAKE_GOT;
+}
+
+bool
+trt_frames_clear(trt_frames *f)
+{
+    if (trt_load_relaxed(&f->base.tail) == f->slots) {
+        return true;
+    }
+    trt_mutex_lock(&f->lock);
+    trt_store_relaxed(&f->base.head, f->slots);
+    trt_store_release(&f->base.tail, f->slots);
+    trt_mutex_unlock(&f->lock);
+    return false;
+}
+
+trt_frame *
+trt_frames_steal(trt_frames *f, const _Atomic(uint32_t) **work)
+{
+    if (!trt_frames_offer(f) || !trt_mutex_try_lock(&f->lock)) {
+        return NULL;
+    }
+    trt_frame *frame = NULL;
+    trt_frame **const oldest = trt_load_relaxed(&f->base.head);
+    /* Claim it, then look: the owner, who takes it back and then looks for claims,
+     * sees this one, or this sees what the owner has done. */
+    trt_store_relaxed(&f->base.head, oldest + 1);
+    trt_barrier_heavy(); /* [asym-fence] against the light one in trt_join */
+    /* [frame-push] the slot and the frame. */
+    if (oldest < trt_load_acquire(&f->base.tail)) {
+        frame = *oldest;
+        *work = f->base.cancel; /* stays: the owner cannot get past this frame's join */
+        trt_store_relaxed(&frame->state, TRT_FRAME_STOLEN);
+    } else {
+        trt_store_relaxed(&f->base.head, oldest);
+    }
+    trt_mutex_unlock(&f->lock);
+    return frame;
+}
+
+void
+trt_frame_end(trt_frame *frame, int status)
+{
+    frame->status = status;
+    /* [frame-done] publishes the status, and all that the task has done, to the one
+     * that joins; and takes over the waiter that it has published. */
+    const uintptr_t before = trt_exchange_acq_rel(&frame->state, TRT_FRAME_ENDED);
+    if (before >= TRT_FRAME_STATES) {
+        trt_frame_waiter *const waiter = (trt_frame_waiter *)before;
+        waiter->resume(waiter);
+    }
+}
+
+bool
+trt_frame_await(trt_frame *frame, trt_frame_waiter *waiter)
+{
+    uintptr_t expected = TRT_FRAME_STOLEN;
+    /* [frame-done] publishes the waiter, or sees the end. */
+    return trt_cas_acq_rel(&frame->state, &expected, (uintptr_t)waiter);
+}
