@@ -2,7 +2,13 @@
 
 import concurrent.futures
 
-__all__ = ["Cancelled", "CancelledError", "DeadlockError", "TaskLostError"]
+__all__ = [
+    "Cancelled",
+    "CancelledError",
+    "DeadlockError",
+    "NativeError",
+    "TaskLostError",
+]
 
 
 class CancelledError(concurrent.futures.CancelledError):
@@ -29,6 +35,25 @@ class DeadlockError(RuntimeError):
     """Raised by a wait that could never end."""
 
     __module__ = "taskrt"
+
+
+class NativeError(RuntimeError):
+    """Raised where a native task has failed.
+
+    `status` is the number that it returned; the text is what it said of that by
+    ``trt_fail``.
+    """
+
+    __module__ = "taskrt.native"
+
+    def __init__(self, status: int, message: str | None = None) -> None:
+        super().__init__(status, message)
+        self.status = status
+        self.message = message
+
+    def __str__(self) -> str:
+        what = f"a native task failed with status {self.status}"
+        return what if self.message is None else f"{what}: {self.message}"
 
 
 class TaskLostError(RuntimeError):

@@ -27,6 +27,8 @@ extern void **trt_greenlet_api;
 #define _PyGreenlet_API trt_greenlet_api
 
 #include "compat.h"
+#include "native/crew.h"
+#include "native/work.h"
 #include "os/check.h"
 #include "os/clock.h"
 #include "os/thread.h"
@@ -235,6 +237,8 @@ struct Fiber {
     Fiber *previous, *next; /* all runners of the worker */
     Fiber *next_idle;       /* runners that wait for a task */
     wake_reason reason;     /* of the last wait that was cut short */
+    trt_work *work;         /* native work that runs here, or NULL; owner writes under
+                             * core->waits, others read under it */
     /* Guarded by core->waits: */
     Wait *wait;          /* present wait, for cancellation */
     TaskObject *awaited; /* what it waits for without a deadline, borrowed */
@@ -298,9 +302,11 @@ void hub_breathe(Worker *w);
 
 struct Worker {
     trt_worker base;
-    Fiber root;     /* the thread's own stack */
-    Fiber hub;      /* the pool thread's own stack, or main's hub greenlet */
-    Fiber *current; /* whose stack is in use */
+    trt_crew crew;     /* its part in native work */
+    trt_strand *calls; /* strands that want to call Python and have no stack for it */
+    Fiber root;        /* the thread's own stack */
+    Fiber hub;         /* the pool thread's own stack, or main's hub greenlet */
+    Fiber *current;    /* whose stack is in use */
     trt_inbox_node *ready_head, *ready_tail;
     Fiber *runners; /* all of them */
     Fiber *idle;    /* those without a task, most recent first */
@@ -344,7 +350,7 @@ typedef struct Core {
     PyObject *cancelled_error, *cancelled, *deadlock_error, *lost_error;
     PyObject *inherit; /* Spawner's default for context */
     PyObject *str_timeout, *str_asyncio;
-    PyObject *runner_function, *hub_function, *interrupt_function;
+    PyObject *runner_function, *hub_function, *interrupt_function, *host_function;
     PyObject *signal_function, *getsignal_function, *wakeup_function; /* NULL until */
     PyObject *sigint;                                                 /* needed */
 
@@ -434,6 +440,22 @@ PyObject *core_stats(PyObject *, PyObject *);
 PyObject *core_state(PyObject *, PyObject *);
 PyObject *core_at_exit(PyObject *, PyObject *);
 PyObject *core_on_collection(PyObject *, PyObject *const *, Py_ssize_t);
+
+/* ---- native work (native.c) ------------------------------------------------------ */
+
+/* Run native code that others may take, until there is none. Called by the hub;
+ * detaches and attaches again. Whether there was any. */
+bool native_serve(Worker *w);
+/* Give each of w->calls a stack of Python's to go on with. Called by the hub. */
+void native_host_calls(Worker *w);
+/* The crew's hook: a strand that was run without Python needs it. Detached. */
+void native_take_call(trt_crew *crew, trt_strand *s);
+/* Ask the work that runs on the fiber to end. Caller holds core->waits. */
+void native_cancel_locked(Fiber *fiber);
+PyObject *core_run_native(PyObject *, PyObject *const *, Py_ssize_t);
+PyObject *core_run_native_range(PyObject *, PyObject *const *, Py_ssize_t);
+PyObject *core_run_native_reduce(PyObject *, PyObject *const *, Py_ssize_t);
+PyObject *core_host_strand(PyObject *, PyObject *);
 
 /* ---- the rest -------------------------------------------------------------------- */
 

@@ -57,7 +57,8 @@ is_quiescent(void)
             return false; /* it has been woken for that and has not come to it */
         }
         if (trt_deque_size(&table[i]->deque) > 0 ||
-            !trt_inbox_is_empty(&table[i]->inbox)) {
+            !trt_inbox_is_empty(&table[i]->inbox) ||
+            !trt_inbox_is_empty(&table[i]->strand_inbox)) {
             return false;
         }
     }

@@ -41,18 +41,40 @@ take_inbox(Worker *w)
     }
 }
 
+/* Main's own code does not go on while main has stopped in the middle of native code
+ * that it took from others: it might never come back to end that. */
+static bool
+is_held(Worker *w, trt_inbox_node *node)
+{
+    return node == &w->root.ready && w->crew.active > 0;
+}
+
+static void
+unlink_ready(Worker *w, trt_inbox_node *previous, trt_inbox_node *node)
+{
+    if (previous) {
+        previous->next = node->next;
+    } else {
+        w->ready_head = node->next;
+    }
+    if (w->ready_tail == node) {
+        w->ready_tail = previous;
+    }
+}
+
 Fiber *
 fiber_ready_pop(Worker *w)
 {
     take_inbox(w);
-    trt_inbox_node *const node = w->ready_head;
+    trt_inbox_node *previous = NULL, *node = w->ready_head;
+    if (node && is_held(w, node)) {
+        previous = node;
+        node = node->next;
+    }
     if (!node) {
         return NULL;
     }
-    w->ready_head = node->next;
-    if (!w->ready_head) {
-        w->ready_tail = NULL;
-    }
+    unlink_ready(w, previous, node);
     return fiber_from_ready(node);
 }
 
@@ -63,18 +85,10 @@ fiber_ready_remove(Worker *w, Fiber *fiber)
     trt_inbox_node *previous = NULL;
     for (trt_inbox_node *node = w->ready_head; node;
          previous = node, node = node->next) {
-        if (node != &fiber->ready) {
-            continue;
+        if (node == &fiber->ready) {
+            unlink_ready(w, previous, node);
+            return true;
         }
-        if (previous) {
-            previous->next = node->next;
-        } else {
-            w->ready_head = node->next;
-        }
-        if (w->ready_tail == node) {
-            w->ready_tail = previous;
-        }
-        return true;
     }
     return false;
 }
@@ -82,7 +96,9 @@ fiber_ready_remove(Worker *w, Fiber *fiber)
 bool
 fiber_any_ready(Worker *w)
 {
-    return w->ready_head || !trt_inbox_is_empty(&w->base.inbox);
+    const trt_inbox_node *const node = w->ready_head;
+    return (node && (!is_held(w, w->ready_head) || node->next)) ||
+           !trt_inbox_is_empty(&w->base.inbox);
 }
 
 void
@@ -101,7 +117,7 @@ bool
 fiber_can_switch(Worker *w)
 {
     if (w->base.kind == TRT_WORKER_FOREIGN || w->current == &w->hub ||
-        w->in_collection || w->current->wait) {
+        w->in_collection || w->crew.strands.inside || w->current->wait) {
         return false; /* the last: a handler runs in the middle of this stack's wait */
     }
     if (w->current == &w->root) {
@@ -266,6 +282,9 @@ fiber_cancel_all(Worker *w)
         for (TaskObject *task = fiber->task; task; task = task->outer) {
             trt_task_set_flags(&task->base, TRT_TASK_CANCEL_REQUESTED);
         }
+        trt_mutex_lock(&core->waits);
+        native_cancel_locked(fiber);
+        trt_mutex_unlock(&core->waits);
         wait_interrupt(fiber, WAKE_CANCELLED);
     }
 }

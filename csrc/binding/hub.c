@@ -144,7 +144,8 @@ sleep_until_due(Worker *w)
     if (lifecycle_takes_nothing(w)) {
         /* Only what its own fibers wait for can wake it; that leaves a token. */
         trt_worker_stop_searching(&w->base);
-        if (trt_inbox_is_empty(&w->base.inbox)) {
+        if (trt_inbox_is_empty(&w->base.inbox) &&
+            trt_inbox_is_empty(&w->base.strand_inbox)) {
             trt_parker_park(&w->base.parker, deadline);
         }
     } else if (!spin(w)) {
@@ -184,6 +185,10 @@ hub_loop(Worker *w)
             }
             continue;
         }
+        if (w->calls) {
+            native_host_calls(w);
+            continue;
+        }
         TaskObject *const task = hub_next_task(w);
         if (task) {
             w->prefers_unstarted = w->woken = false;
@@ -195,7 +200,11 @@ hub_loop(Worker *w)
             w->prefers_unstarted = false;
             continue;
         }
-        if (lifecycle_must_retire(w) && fiber_suspended(w) == 0) {
+        if (native_serve(w)) {
+            continue;
+        }
+        if (lifecycle_must_retire(w) && fiber_suspended(w) == 0 &&
+            w->crew.active == 0) {
             break;
         }
         sleep_until_due(w);

@@ -69,6 +69,7 @@ worker_create_locked(trt_worker_kind kind, int32_t id)
         free(w);
         return NULL;
     }
+    trt_crew_init(&w->crew, &w->base, native_take_call);
     w->root.worker = w->hub.worker = w;
     w->root.timer.index = TRT_TIMER_IDLE;
     return w;

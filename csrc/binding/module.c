@@ -132,6 +132,11 @@ static PyMethodDef functions[] = {
     {"_state", core_state, METH_NOARGS, "For runtime.info."},
     {"_at_exit", core_at_exit, METH_O, "For runtime._install_hooks."},
     {"_after_fork", core_after_fork, METH_NOARGS, "For runtime._install_hooks."},
+    {"_run_native", (PyCFunction)(void (*)(void))core_run_native, METH_FASTCALL, NULL},
+    {"_run_native_range", (PyCFunction)(void (*)(void))core_run_native_range,
+     METH_FASTCALL, NULL},
+    {"_run_native_reduce", (PyCFunction)(void (*)(void))core_run_native_reduce,
+     METH_FASTCALL, NULL},
     {"_on_collection", (PyCFunction)(void (*)(void))core_on_collection, METH_FASTCALL,
      "For runtime._install_hooks."},
     {NULL, NULL, 0, NULL},
@@ -141,6 +146,7 @@ static PyMethodDef functions[] = {
 /* Callables for greenlet and the signal module; not names of the module. */
 static PyMethodDef runner_def = {"runner", fiber_runner, METH_NOARGS, NULL};
 static PyMethodDef hub_def = {"hub", hub_main, METH_NOARGS, NULL};
+static PyMethodDef host_def = {"host", core_host_strand, METH_NOARGS, NULL};
 static PyMethodDef interrupt_def = {
     "interrupt", (PyCFunction)(void (*)(void))core_on_interrupt, METH_FASTCALL,
     "Handler of SIGINT while the main thread runs somebody else's task."};
@@ -223,10 +229,12 @@ core_exec(PyObject *module)
     state->str_asyncio = PyUnicode_InternFromString("asyncio.events");
     state->runner_function = PyCFunction_New(&runner_def, NULL);
     state->hub_function = PyCFunction_New(&hub_def, NULL);
+    state->host_function = PyCFunction_New(&host_def, NULL);
     state->interrupt_function = PyCFunction_New(&interrupt_def, NULL);
     if (!state->task_type || !state->spawner_type || !state->str_timeout ||
         !state->str_asyncio || !state->runner_function || !state->hub_function ||
-        !state->interrupt_function || get_errors(state) < 0 || get_inherit(state) < 0 ||
+        !state->host_function || !state->interrupt_function || get_errors(state) < 0 ||
+        get_inherit(state) < 0 ||
         PyModule_AddStringConstant(module, "__version__", TASKRT_VERSION) < 0 ||
         capi_add(module) < 0) {
         return -1;

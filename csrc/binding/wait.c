@@ -93,8 +93,9 @@ task_cancel(TaskObject *task, PyObject *message)
     Wait *wait = NULL;
     trt_mutex_lock(&core->waits);
     Fiber *const fiber = trt_load_relaxed(&task->fiber);
-    if (fiber && !task_is_finished(task) && fiber->wait && fiber->task == task) {
+    if (fiber && !task_is_finished(task) && fiber->task == task) {
         wait = decide_locked(fiber, WAKE_CANCELLED);
+        native_cancel_locked(fiber);
     }
     trt_mutex_unlock(&core->waits);
     if (wait) {
@@ -445,8 +446,10 @@ wait_once(Worker *w, TaskObject *task, uint64_t deadline)
 static inline bool
 has_headroom(Worker *w)
 {
+    const trt_strand *const s = w->crew.strands.inside;
     char here;
-    return &here > w->stack_floor && trt_py_recursion_has_room(PyThreadState_Get());
+    return &here > (s ? s->frames.base.floor : w->stack_floor) &&
+           trt_py_recursion_has_room(PyThreadState_Get());
 }
 
 /* Run a pending task here, as a call, if that is allowed. A wait with a deadline could

@@ -15,6 +15,9 @@
  *         work_a_little();
  *     }
  *
+ * Native tasks, which spawn and join without Python, are in taskrt_native.h, which this
+ * header includes.
+ *
  * C11 and C++17. Names begin with trt_ or TRT_. Each file that calls these functions
  * has to call trt_import itself.
  */
@@ -24,6 +27,8 @@
 #include <Python.h>
 
 #include <stdint.h>
+
+#include "taskrt_native.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -89,6 +94,21 @@ static inline int
 trt_cancel_requested(void)
 {
     return trt_api_table->cancel_requested();
+}
+
+/* In a native task: attach to Python, call fn(arg), detach. `fn` returns 0, or -1 with
+ * a Python exception set; then this returns TRT_RAISED, and the exception is raised
+ * where the work was spawned, whatever the native tasks make of it. fn may spawn, fetch
+ * and wait; it runs in a copy of the context of the work, and while it waits the thread
+ * goes on with other work. Another status than 0 and -1 is returned as it is. Needs no
+ * trt_import.
+ *
+ * Code that attaches by itself (PyGILState_Ensure, a ctypes or cffi callback) may do
+ * all that too, but then its waits keep the thread. */
+static inline int
+trt_call_python(trt_context *ctx, int (*fn)(void *arg), void *arg)
+{
+    return ctx->api->call(ctx, fn, arg);
 }
 
 #ifdef __cplusplus

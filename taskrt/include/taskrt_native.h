@@ -61,10 +61,26 @@ enum {
     TRT_MISUSE = -2,    /* RuntimeError: a rule of this header was broken */
     TRT_CANCELLED = -3, /* CancelledError: see trt_cancelled */
     TRT_TOO_DEEP = -4,  /* RecursionError: no memory for more stack */
+    TRT_RAISED = -5,    /* what a function called by trt_call_python has raised */
 };
 
 /* A native task. Called detached: without the GIL, or any right to touch Python. */
 typedef int (*trt_function)(trt_context *ctx, void *arg);
+
+/* Part of a loop: the indices from `begin` to before `end`. */
+typedef int (*trt_range_function)(trt_context *ctx, int64_t begin, int64_t end,
+                                  void *arg);
+
+/* How to sum up a range, in the widest sense. */
+typedef struct trt_reduction {
+    size_t size; /* bytes of an accumulator, which is aligned as malloc aligns */
+    /* Make *acc neutral. */
+    void (*start)(void *acc, void *arg);
+    /* Add what the indices from `begin` to before `end` contribute. */
+    int (*fold)(trt_context *ctx, int64_t begin, int64_t end, void *acc, void *arg);
+    /* Add what comes after *acc. */
+    void (*combine)(void *acc, const void *after, void *arg);
+} trt_reduction;
 
 /* A spawned child until it is joined. All fields are private. Uninitialised before
  * trt_spawn; not to be moved until trt_join has returned. */
@@ -88,6 +104,12 @@ typedef struct trt_context_api {
     void (*wake)(trt_context *ctx);
     /* A full fence, where the kernel does not help out (see full_fence). */
     void (*fence)(void);
+    int (*parallel_for)(trt_context *ctx, int64_t begin, int64_t end, int64_t grain,
+                        trt_range_function fn, void *arg);
+    int (*parallel_reduce)(trt_context *ctx, int64_t begin, int64_t end, int64_t grain,
+                           const trt_reduction *how, void *arg, void *result);
+    int (*fail)(trt_context *ctx, int status, const char *message);
+    int (*call)(trt_context *ctx, int (*fn)(void *), void *arg);
 } trt_context_api;
 
 /* What a running native task knows of its surroundings: where its children go. One for
@@ -170,6 +192,38 @@ static inline int
 trt_cancelled(const trt_context *ctx)
 {
     return atomic_load_explicit(ctx->cancel, TRT_ORDER(relaxed)) != 0;
+}
+
+/* Call fn for parts of the range from `begin` to before `end` until all of it is done,
+ * and return TRT_OK, or the first status that is not. Parts are at most `grain` long; 0
+ * chooses about 500 of them. A part is given to others only when they have nothing to
+ * do, so that with one thread, or where all are busy, this is a plain loop. When a part
+ * fails or the work is cancelled, parts that have not begun do not. */
+static inline int
+trt_parallel_for(trt_context *ctx, int64_t begin, int64_t end, int64_t grain,
+                 trt_range_function fn, void *arg)
+{
+    return ctx->api->parallel_for(ctx, begin, end, grain, fn, arg);
+}
+
+/* Fold the range into *result, of how->size bytes. The range is cut into parts of
+ * `grain` (0: about 500 parts; never more than 65,536), and their accumulators are
+ * combined from left to right: the result depends on the range and the grain, not on
+ * the number of threads, also for floating-point numbers. Returns like
+ * trt_parallel_for; on failure *result is undefined. */
+static inline int
+trt_parallel_reduce(trt_context *ctx, int64_t begin, int64_t end, int64_t grain,
+                    const trt_reduction *how, void *arg, void *result)
+{
+    return ctx->api->parallel_reduce(ctx, begin, end, grain, how, arg, result);
+}
+
+/* Say why: `message`, which is copied, becomes the text of the exception in Python,
+ * unless one has come before. Returns `status`, for `return trt_fail(...)`. */
+static inline int
+trt_fail(trt_context *ctx, int status, const char *message)
+{
+    return ctx->api->fail(ctx, status, message);
 }
 
 #ifdef __cplusplus

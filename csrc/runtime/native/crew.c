@@ -26,6 +26,7 @@ trt_crew_init(trt_crew *crew, trt_worker *w,
     trt_strands_init(&crew->strands, &w->frames, &w->pool->sleep.word, wake);
     crew->worker = w;
     crew->ready = NULL;
+    crew->active = 0;
     crew->call = call;
 }
 
@@ -47,31 +48,46 @@ resume(trt_frame_waiter *waiter)
 }
 
 void
-trt_crew_go(trt_crew *crew, trt_strand *s)
+trt_crew_end(trt_crew *crew, trt_strand *s)
+{
+    trt_frame *const frame = s->job;
+    const int status = s->status;
+    trt_strand_give_back(&crew->strands, s);
+    trt_frame_end(frame, status);
+}
+
+/* Go on with a strand that runs a stolen frame, until it waits or has ended. */
+static void
+go(trt_crew *crew, trt_strand *s)
 {
     switch (trt_strand_go(s)) {
-    case TRT_STRAND_ENDED: {
-        trt_frame *const frame = s->job;
-        const int status = s->status;
-        trt_strand_give_back(&crew->strands, s);
-        trt_frame_end(frame, status);
+    case TRT_STRAND_ENDED:
+        crew->active--;
+        trt_crew_end(crew, s);
         break;
-    }
     case TRT_STRAND_WAITS:
         break;
     case TRT_STRAND_CALLS:
+        crew->active--;
         crew->call(crew, s);
         break;
     }
 }
 
 void
+trt_crew_go_on(trt_crew *crew, trt_strand *s)
+{
+    s->waiter.resume = resume;
+    crew->active++;
+    go(crew, s);
+}
+
+void
 trt_crew_adopt(trt_crew *crew, trt_strand *s, trt_frame *frame,
                const _Atomic(uint32_t) *cancel)
 {
-    s->waiter.resume = resume;
     trt_strand_begin(s, frame, cancel);
-    trt_crew_go(crew, s);
+    trt_crew_go_on(crew, s);
 }
 
 static trt_strand *
@@ -84,23 +100,29 @@ next_ready(trt_crew *crew)
         crew->ready = trt_inbox_take_all(&crew->worker->strand_inbox);
     }
     trt_inbox_node *const node = crew->ready;
-    if (node) {
-        crew->ready = node->next;
+    crew->ready = node->next;
+    return (trt_strand *)((char *)node - offsetof(trt_strand, ready));
+}
+
+bool
+trt_crew_resume(trt_crew *crew)
+{
+    trt_strand *const s = next_ready(crew);
+    if (s) {
+        trt_worker_stop_searching(crew->worker);
+        go(crew, s);
     }
-    return node ? (trt_strand *)((char *)node - offsetof(trt_strand, ready)) : NULL;
+    return s != NULL;
 }
 
 bool
 trt_crew_turn(trt_crew *crew)
 {
-    trt_strand *s = next_ready(crew);
-    if (s) {
-        trt_worker_stop_searching(crew->worker);
-        trt_crew_go(crew, s);
+    if (trt_crew_resume(crew)) {
         return true;
     }
     /* A stack before a frame: without one, somebody else can still run it. */
-    s = trt_strand_take(&crew->strands);
+    trt_strand *const s = trt_strand_take(&crew->strands);
     if (!s) {
         return false;
     }
@@ -114,10 +136,13 @@ trt_crew_turn(trt_crew *crew)
     return true;
 }
 
-/* Whether native code runs on another thread. */
-static bool
-others_run(trt_worker *w)
+bool
+trt_crew_is_needed(const trt_crew *crew)
 {
+    const trt_worker *const w = crew->worker;
+    if (crew->ready || !trt_inbox_is_empty(&w->strand_inbox)) {
+        return true;
+    }
     size_t count;
     trt_worker *const *table = trt_pool_workers(w->pool, &count);
     for (size_t i = 0; i < count; i++) {
@@ -135,7 +160,7 @@ trt_crew_serve(trt_crew *crew)
         if (trt_crew_turn(crew)) {
             return true;
         }
-        if (!others_run(crew->worker) || trt_worker_sees_work(crew->worker)) {
+        if (!trt_crew_is_needed(crew) || trt_worker_sees_work(crew->worker)) {
             return false;
         }
         for (int pause = 0; pause < LOOK_PAUSES; pause++) {

@@ -16,8 +16,9 @@ typedef struct trt_crew {
     trt_strands strands;
     trt_worker *worker;
     trt_inbox_node *ready; /* strands that can go on, oldest first; owner */
-    /* Take over a strand that has come back as CALLS, until it has ended. It runs a
-     * stolen frame. Constant. */
+    size_t active; /* strands that run stolen frames and have not ended; owner */
+    /* Take over a strand that runs a stolen frame and has come back as CALLS, until it
+     * has ended; it is not active any more. Constant. */
     void (*call)(struct trt_crew *crew, trt_strand *s);
 } trt_crew;
 
@@ -27,11 +28,18 @@ void trt_crew_init(trt_crew *crew, trt_worker *w,
 /* Free its strands; see trt_strands_destroy. */
 void trt_crew_destroy(trt_crew *crew);
 
-/* Do one thing, if there is one. Owner, detached. */
+/* Whether there is or may soon be something to do: a strand can go on, or native code
+ * runs on another thread. Owner. */
+bool trt_crew_is_needed(const trt_crew *crew);
+
+/* Go on with a strand that can, if there is one. Owner, detached. */
+bool trt_crew_resume(trt_crew *crew);
+
+/* Do that, or steal a frame and run it. Owner, detached. */
 bool trt_crew_turn(trt_crew *crew);
 
-/* Do one thing, or look around for a while, as long as others have native work that may
- * be shared soon, and nothing else has come. False: found nothing. Owner, detached. */
+/* Do one of these, or look around for a while, as long as native code runs elsewhere
+ * and nothing else has come. False: found nothing. Owner, detached. */
 bool trt_crew_serve(trt_crew *crew);
 
 /* Run a frame whose state is STOLEN, on a strand that nobody uses, until it waits or
@@ -39,7 +47,10 @@ bool trt_crew_serve(trt_crew *crew);
 void trt_crew_adopt(trt_crew *crew, trt_strand *s, trt_frame *frame,
                     const _Atomic(uint32_t) *cancel);
 
-/* Go on with a strand that runs a stolen frame, until it waits or has ended. */
-void trt_crew_go(trt_crew *crew, trt_strand *s);
+/* `call` gives a strand back that has not ended: go on with it as before. */
+void trt_crew_go_on(trt_crew *crew, trt_strand *s);
+
+/* A strand that `call` has taken over has ended. */
+void trt_crew_end(trt_crew *crew, trt_strand *s);
 
 #endif

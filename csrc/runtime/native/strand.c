@@ -1,9 +1,9 @@
 #include "native/strand.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#include "os/barrier.h"
+#include "native/loops.h"
+#include "native/work.h"
 #include "os/check.h"
 
 enum {
@@ -148,14 +148,6 @@ api_wake(trt_context *ctx)
     home->wake(home);
 }
 
-static const trt_context_api api = {
-    .size = sizeof(trt_context_api),
-    .spawn_slow = api_spawn_slow,
-    .join_slow = api_join_slow,
-    .wake = api_wake,
-    .fence = trt_fence_seq_cst,
-};
-
 int
 trt_strand_call(trt_context *ctx, int (*fn)(void *), void *arg)
 {
@@ -165,6 +157,18 @@ trt_strand_call(trt_context *ctx, int (*fn)(void *), void *arg)
     leave(s, TRT_STRAND_CALLS);
     return s->call_status;
 }
+
+static const trt_context_api api = {
+    .size = sizeof(trt_context_api),
+    .spawn_slow = api_spawn_slow,
+    .join_slow = api_join_slow,
+    .wake = api_wake,
+    .fence = trt_fence_seq_cst,
+    .parallel_for = trt_loop_for,
+    .parallel_reduce = trt_loop_reduce,
+    .fail = trt_work_fail,
+    .call = trt_strand_call,
+};
 
 /* ---- strands --------------------------------------------------------------------- */
 
@@ -275,11 +279,14 @@ trt_strand_go(trt_strand *s)
     trt_strands *const home = s->home;
     /* [frames-shown] thieves see them initialised. */
     trt_store_release(home->shown, &s->frames);
+    trt_strand *const outer = home->inside; /* whose code has called back */
+    home->inside = s;
     trt_strand_why why;
     do {
         trt_stack_switch(&s->outside, &s->stack->point);
         why = s->why;
     } while (waits_in_vain(s));
-    trt_store_relaxed(home->shown, NULL);
+    home->inside = outer;
+    trt_store_release(home->shown, outer ? &outer->frames : NULL); /* [frames-shown] */
     return why;
 }

@@ -53,6 +53,10 @@ typedef struct trt_strand {
     int (*call_fn)(void *);
     void *call_arg;
     int call_status;
+    /* For who runs it. */
+    void *host;
+    bool host_sleeps;
+    _Atomic(bool) resumed;
     trt_inbox_node ready;    /* for who runs it */
     struct trt_strand *next; /* idle ones */
 } trt_strand;
@@ -64,7 +68,8 @@ typedef struct trt_strands {
     void (*wake)(struct trt_strands *home); /* constant: see trt_context_api.wake */
     /* Where thieves find the children of the strand that runs [frames-shown]. */
     _Atomic(trt_frames *) *shown;
-    trt_strand *idle; /* never freed before the pool: thieves may look at them */
+    trt_strand *inside; /* the strand whose stack this thread is on, or NULL */
+    trt_strand *idle;   /* never freed before the pool: thieves may look at them */
     unsigned idle_count;
     trt_stack *spare;
     unsigned spare_count;
@@ -87,7 +92,7 @@ void trt_strand_give_back(trt_strands *home, trt_strand *s);
  * that trt_cancelled looks at, for it and all that it spawns. */
 void trt_strand_begin(trt_strand *s, trt_frame *job, const _Atomic(uint32_t) *cancel);
 
-/* Run it until it comes back. Not from inside another strand. */
+/* Run it until it comes back. */
 trt_strand_why trt_strand_go(trt_strand *s);
 
 /* Have fn(arg) called outside, by whoever runs the strand of `ctx`, and return what it

@@ -1,0 +1,169 @@
+/* Loops over ranges. A range is split only when there is nothing left that others could
+ * steal (lazy binary splitting: Tzannes, Caragea, Barua, Vishkin, PPoPP 2010): a thief
+ * finds half of what is left, and while no thief comes, what is split off is one task.
+ */
+#include "native/loops.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "os/atomics.h"
+
+enum {
+    /* Parts when the caller does not say: enough to even out what they take, on dozens
+     * of threads, and few enough to cost nothing. It does not depend on the number of
+     * threads, and so neither do results. */
+    PARTS = 512,
+    /* Accumulators of a reduction, at most. */
+    PARTS_MAX = 1 << 16,
+};
+
+typedef struct loop {
+    trt_range_function fn;
+    void *arg;
+    int64_t grain;
+    _Atomic(int) status; /* of the first part that has failed; any thread */
+} loop;
+
+typedef struct range {
+    loop *loop;
+    int64_t begin, end;
+} range;
+
+static int64_t
+length(int64_t begin, int64_t end)
+{
+    /* Differences of 64-bit integers may need 64 bits without a sign: cut those off. */
+    const uint64_t n = begin < end ? (uint64_t)end - (uint64_t)begin : 0;
+    return n > INT64_MAX ? INT64_MAX : (int64_t)n;
+}
+
+static int64_t
+choose_grain(int64_t n, int64_t grain, int64_t parts_max)
+{
+    const int64_t least = n / parts_max + (n % parts_max != 0);
+    if (grain <= 0) {
+        grain = n / PARTS;
+    }
+    grain = grain > least ? grain : least;
+    return grain > 0 ? grain : 1;
+}
+
+/* Whether a thief would find something here. */
+static bool
+has_children(const trt_context *ctx)
+{
+    return trt_load_relaxed(&ctx->head) < trt_load_relaxed(&ctx->tail);
+}
+
+static void
+run_part(trt_context *ctx, loop *l, int64_t begin, int64_t end)
+{
+    const int status =
+        trt_cancelled(ctx) ? TRT_CANCELLED : l->fn(ctx, begin, end, l->arg);
+    if (status) {
+        int ok = TRT_OK;
+        trt_cas_relaxed(&l->status, &ok, status);
+    }
+}
+
+static int
+run_range(trt_context *ctx, void *arg)
+{
+    range r = *(range *)arg;
+    loop *const l = r.loop;
+    while (length(r.begin, r.end) > l->grain && !trt_load_relaxed(&l->status)) {
+        if (!has_children(ctx)) {
+            const int64_t middle = r.begin + length(r.begin, r.end) / 2;
+            range left = {l, r.begin, middle}, right = {l, middle, r.end};
+            trt_frame child;
+            trt_spawn(ctx, &child, run_range, &right);
+            run_range(ctx, &left);
+            /* Failures of the tasks themselves: no stack for the join. */
+            const int status = trt_join(ctx, &child);
+            if (status) {
+                int ok = TRT_OK;
+                trt_cas_relaxed(&l->status, &ok, status);
+            }
+            return TRT_OK;
+        }
+        run_part(ctx, l, r.begin, r.begin + l->grain);
+        r.begin += l->grain;
+    }
+    if (r.begin < r.end && !trt_load_relaxed(&l->status)) {
+        run_part(ctx, l, r.begin, r.end);
+    }
+    return TRT_OK;
+}
+
+int
+trt_loop_for(trt_context *ctx, int64_t begin, int64_t end, int64_t grain,
+             trt_range_function fn, void *arg)
+{
+    if (begin >= end) {
+        return TRT_OK;
+    }
+    loop l = {.fn = fn,
+              .arg = arg,
+              .grain = choose_grain(length(begin, end), grain, INT64_MAX)};
+    trt_store_relaxed(&l.status, TRT_OK);
+    range whole = {&l, begin, end};
+    run_range(ctx, &whole);
+    return trt_load_relaxed(&l.status);
+}
+
+/* ---- reductions ------------------------------------------------------------------ */
+
+typedef struct reduction {
+    const trt_reduction *how;
+    void *arg;
+    int64_t begin, end, grain;
+    size_t stride; /* bytes from one accumulator to the next */
+    char *accumulators;
+} reduction;
+
+/* Fold parts: one accumulator each. */
+static int
+fold_parts(trt_context *ctx, int64_t first, int64_t last, void *arg)
+{
+    const reduction *const r = arg;
+    for (int64_t part = first; part < last; part++) {
+        const int64_t begin = r->begin + part * r->grain;
+        const int64_t rest = length(begin, r->end);
+        const int64_t end = begin + (rest < r->grain ? rest : r->grain);
+        void *const acc = r->accumulators + (size_t)part * r->stride;
+        r->how->start(acc, r->arg);
+        const int status = r->how->fold(ctx, begin, end, acc, r->arg);
+        if (status) {
+            return status;
+        }
+    }
+    return TRT_OK;
+}
+
+int
+trt_loop_reduce(trt_context *ctx, int64_t begin, int64_t end, int64_t grain,
+                const trt_reduction *how, void *arg, void *result)
+{
+    how->start(result, arg);
+    if (begin >= end) {
+        return TRT_OK;
+    }
+    const int64_t n = length(begin, end);
+    reduction r = {.how = how, .arg = arg, .begin = begin, .end = end};
+    r.grain = choose_grain(n, grain, PARTS_MAX);
+    const int64_t parts = n / r.grain + (n % r.grain != 0);
+    /* On cache lines of their own, for different threads write them. */
+    r.stride = (how->size + TRT_CACHE_LINE - 1) / TRT_CACHE_LINE * TRT_CACHE_LINE;
+    r.stride = r.stride ? r.stride : TRT_CACHE_LINE;
+    r.accumulators = malloc((size_t)parts * r.stride);
+    if (!r.accumulators) {
+        return TRT_NO_MEMORY;
+    }
+    const int status = trt_loop_for(ctx, 0, parts, 1, fold_parts, &r);
+    for (int64_t part = 0; part < parts && status == TRT_OK; part++) {
+        how->combine(result, r.accumulators + (size_t)part * r.stride, arg);
+    }
+    free(r.accumulators);
+    return status;
+}
