@@ -5,6 +5,7 @@ the stacks of all threads and fails the test; if the main thread does not even l
 signals any more, faulthandler dumps them later and ends the run.
 """
 
+import ctypes
 import gc
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != SOURCES]
 
 import pytest  # noqa: E402 - so that a plain `python -m pytest` finds the right taskrt
 from support.child import listen_to_ctrl_c  # noqa: E402
+from support.native import NATIVE_TASKS, build_library  # noqa: E402
 
 import taskrt  # noqa: E402
 from taskrt._config import read_settings  # noqa: E402
@@ -50,3 +52,18 @@ def set_num_threads() -> Iterator[Callable[[int], object]]:
     before = taskrt.num_threads()
     yield taskrt.set_num_threads
     taskrt.set_num_threads(before)
+
+
+@pytest.fixture(params=[1, 2, 4])
+def threads(
+    request: pytest.FixtureRequest, set_num_threads: Callable[[int], object]
+) -> int:
+    """Run the test with pools of these sizes."""
+    set_num_threads(request.param)
+    return int(request.param)
+
+
+@pytest.fixture(scope="session")
+def lib(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """Give the native tasks of support/native_tasks.c."""
+    return build_library(NATIVE_TASKS, tmp_path_factory.mktemp("native") / "tasks.so")

@@ -61,9 +61,10 @@ def test_greenlet_is_the_only_dependency() -> None:
     assert [re.split(r"[<>=!~ ]", text)[0] for text in required] == ["greenlet"]
 
 
-def test_get_include_leads_to_the_public_header() -> None:
-    header = Path(taskrt.get_include(), "taskrt.h")
-    assert header.read_bytes() == (ROOT / "taskrt/include/taskrt.h").read_bytes()
+@pytest.mark.parametrize("name", ["taskrt.h", "taskrt_native.h"])
+def test_get_include_leads_to_the_public_headers(name: str) -> None:
+    header = Path(taskrt.get_include(), name)
+    assert header.read_bytes() == (ROOT / "taskrt/include" / name).read_bytes()
 
 
 def test_license_comes_along() -> None:

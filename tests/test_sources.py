@@ -48,7 +48,7 @@ def findings(pattern: str, files: list[Path]) -> list[str]:
 def test_every_label_stands_at_both_ends_and_in_a_readme() -> None:
     places = Counter(
         label
-        for path in c_files("csrc")
+        for path in c_files("csrc", "taskrt/include")
         for comment in comments(path.read_text("utf-8"))
         for label in LABEL.findall(comment)
     )

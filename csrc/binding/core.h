@@ -237,9 +237,9 @@ struct Fiber {
     Fiber *previous, *next; /* all runners of the worker */
     Fiber *next_idle;       /* runners that wait for a task */
     wake_reason reason;     /* of the last wait that was cut short */
-    trt_work *work;         /* native work that runs here, or NULL; owner writes under
-                             * core->waits, others read under it */
+    const trt_work *serves; /* native work that the task here calls Python for */
     /* Guarded by core->waits: */
+    trt_work *work;      /* native work that runs here, innermost first, or NULL */
     Wait *wait;          /* present wait, for cancellation */
     TaskObject *awaited; /* what it waits for without a deadline, borrowed */
 };
@@ -450,6 +450,9 @@ bool native_serve(Worker *w);
 void native_host_calls(Worker *w);
 /* The crew's hook: a strand that was run without Python needs it. Detached. */
 void native_take_call(trt_crew *crew, trt_strand *s);
+/* Whether the native work on a fiber waits for the call into Python that `caller` makes
+ * for it. Caller holds core->waits. */
+bool native_waits_for(const Fiber *fiber, const Fiber *caller);
 /* Ask the work that runs on the fiber to end. Caller holds core->waits. */
 void native_cancel_locked(Fiber *fiber);
 PyObject *core_run_native(PyObject *, PyObject *const *, Py_ssize_t);

@@ -139,6 +139,16 @@ native_cancel_locked(Fiber *fiber)
     }
 }
 
+bool
+native_waits_for(const Fiber *fiber, const Fiber *caller)
+{
+    const trt_work *work = caller->serves ? fiber->work : NULL;
+    while (work && work != caller->serves) {
+        work = ((const Work *)work)->outer;
+    }
+    return work != NULL;
+}
+
 /* Enter the work where cancellation finds it. */
 static void
 enter_work(Fiber *fiber, Work *work)
@@ -346,8 +356,12 @@ core_host_strand(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     Worker *const w = worker_current;
     trt_strand *const s = w->calls;
     w->calls = s->next;
+    /* What it waits for must not wait for this work: see native_waits_for. */
+    Fiber *const fiber = w->current;
+    fiber->serves = trt_work_of(&s->frames.base);
     call_python(w, s);
     drive(w, s);
+    fiber->serves = NULL;
     trt_crew_end(&w->crew, s);
     if (PyErr_Occurred()) {
         return NULL; /* thrown into this stack */

@@ -138,7 +138,8 @@ closes_cycle_locked(Fiber *fiber, TaskObject *task, bool on_thread)
         if (!stack || trt_task_get_state(&task->base) == TRT_TASK_PENDING) {
             return false;
         }
-        if (stack == fiber || (on_thread && stack->worker == fiber->worker)) {
+        if (stack == fiber || native_waits_for(stack, fiber) ||
+            (on_thread && stack->worker == fiber->worker)) {
             return true; /* with the thread asleep, none of its stacks goes on */
         }
         task = stack->awaited;

@@ -44,6 +44,16 @@ def listen_to_ctrl_c() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def under_asan() -> bool:
+    """Tell whether AddressSanitizer is loaded.
+
+    The allocator of GCC 12's takes no care of forks: a child inherits its locks as they
+    are at that moment, and hangs if a thread that is just starting or freeing something
+    holds one. So there only processes without other threads can be forked.
+    """
+    return "libasan" in os.environ.get("LD_PRELOAD", "")
+
+
 @dataclass(frozen=True)
 class Result:
     """How a child ended; a child that a signal killed has the signal's negative."""

@@ -277,9 +277,9 @@ trt_strand_why
 trt_strand_go(trt_strand *s)
 {
     trt_strands *const home = s->home;
+    trt_strand *const outer = home->inside; /* whose code has called back */
     /* [frames-shown] thieves see them initialised. */
     trt_store_release(home->shown, &s->frames);
-    trt_strand *const outer = home->inside; /* whose code has called back */
     home->inside = s;
     trt_strand_why why;
     do {
@@ -287,6 +287,10 @@ trt_strand_go(trt_strand *s)
         why = s->why;
     } while (waits_in_vain(s));
     home->inside = outer;
-    trt_store_release(home->shown, outer ? &outer->frames : NULL); /* [frames-shown] */
+    if (why != TRT_STRAND_CALLS) {
+        /* Nothing is left to steal; and whoever calls Python leaves its children in
+         * sight, at least until the thread goes on with another strand. */
+        trt_store_release(home->shown, outer ? &outer->frames : NULL);
+    }
     return why;
 }

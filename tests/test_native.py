@@ -1,0 +1,266 @@
+"""Native tasks from Python: outcomes, functions and data, the edges of a process."""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import gc
+import os
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.child import run_script, under_asan
+from support.native import compiler, includes, pair
+
+from taskrt import CancelledError, fetch, native, spawn, wait
+from taskrt.native import NativeError
+
+Resize = Callable[[int], object]
+
+FIB_20 = 6765
+
+
+# --- outcomes -------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("threads")
+class TestAtEverySize:
+    @pytest.mark.parametrize("start", [native.run, lambda *a: fetch(native.spawn(*a))])
+    def test_spawned_children_are_joined(
+        self, lib: ctypes.CDLL, start: Callable[..., object]
+    ) -> None:
+        data = pair(20)
+        assert start(lib.fib, data) is None
+        assert data[1] == FIB_20
+
+    def test_from_a_task_from_a_thread_and_many_at_once(self, lib: ctypes.CDLL) -> None:
+        def parent() -> int:
+            parts = [pair(n) for n in range(15)]
+            wait(*[native.spawn(lib.fib, part) for part in parts])
+            native.run(lib.fib, parts[0])
+            return sum(part[1] for part in parts)
+
+        results: list[int] = []
+        others = [
+            threading.Thread(target=lambda: results.append(parent())) for _ in range(3)
+        ]
+        for thread in others:
+            thread.start()
+        results += [fetch(task) for task in [spawn(parent) for _ in range(10)]]
+        for thread in others:
+            thread.join()
+        assert results == [986] * 13
+
+    def test_more_children_than_fit_at_first(self, lib: ctypes.CDLL) -> None:
+        data = pair(1000)
+        native.run(lib.fan, data)
+        assert data[1] == 100 * 88
+
+    def test_a_million_joins_inside_one_another(self, lib: ctypes.CDLL) -> None:
+        data = pair(1_000_000)
+        native.run(lib.chain, data)
+        assert data[1] == 1_000_000
+
+    def test_failure_below_is_handed_up(self, lib: ctypes.CDLL) -> None:
+        for _ in range(20):
+            with pytest.raises(NativeError, match="far below") as caught:
+                native.run(lib.fails_below, pair(100))
+            assert caught.value.status == 42
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "says"),
+    [
+        (3, NativeError, "status 3"),
+        (-1, MemoryError, None),
+        (-2, RuntimeError, "newest first"),
+        (-3, CancelledError, "cancelled itself"),
+        (-4, RecursionError, "more stack"),
+    ],
+)
+def test_status_becomes_an_exception(
+    lib: ctypes.CDLL, status: int, error: type[Exception], says: str | None
+) -> None:
+    with pytest.raises(error, match=says):
+        native.run(lib.returns, pair(status))
+    task = native.spawn(lib.returns, pair(status))
+    with pytest.raises(error, match=says):
+        fetch(task)
+
+
+def test_first_reason_is_the_one_that_is_told(lib: ctypes.CDLL) -> None:
+    with pytest.raises(NativeError) as caught:
+        native.run(lib.explains, pair(9))
+    assert (caught.value.status, caught.value.message) == (9, "first reason")
+    assert str(caught.value) == "a native task failed with status 9: first reason"
+
+
+@pytest.mark.parametrize("name", ["joins_nothing", "joins_oldest_first"])
+def test_broken_rule_is_told(lib: ctypes.CDLL, name: str) -> None:
+    with pytest.raises(RuntimeError, match="join every child"):
+        native.run(getattr(lib, name), None)
+    data = pair(20)
+    native.run(lib.fib, data)
+    assert data[1] == FIB_20
+
+
+def test_other_python_code_runs_meanwhile(lib: ctypes.CDLL) -> None:
+    data = pair(0)
+    thread = threading.Thread(target=lambda: data.__setitem__(0, 1))
+    thread.start()
+    native.run(lib.until_told, data)
+    thread.join()
+
+
+# --- functions and data ---------------------------------------------------------------
+
+TASK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+
+
+def test_function_may_be_an_address(lib: ctypes.CDLL) -> None:
+    data = pair(20)
+    native.run(native.address_of(lib.fib), data)
+    assert data[1] == FIB_20
+
+
+@pytest.mark.parametrize("bad", [None, "fib", len, 1.5, True, object()])
+def test_function_of_a_wrong_kind(bad: object) -> None:
+    with pytest.raises(TypeError, match="function pointer"):
+        native.spawn(bad)
+
+
+@pytest.mark.parametrize("null", [0, TASK()])
+def test_null_function(null: object) -> None:
+    with pytest.raises(ValueError, match="null pointer"):
+        native.spawn(null)
+
+
+def test_null_function_of_a_reduction() -> None:
+    for fold, combine in ((0, 1), (1, 0)):
+        with pytest.raises(ValueError, match="null pointer"):
+            native.reduce(fold, combine, 0, 1, bytearray(8))
+
+
+def test_function_of_a_visibly_wrong_signature() -> None:
+    wrong = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(len)
+    with pytest.raises(TypeError, match=r"i32 \(p, p\).* i32 \(p\)"):
+        native.spawn(wrong)
+    right = TASK(lambda _context, _data: 0)
+    with pytest.raises(TypeError, match=r"i32 \(p, i64, i64, p\)"):
+        native.for_range(right, 0, 10)
+
+
+class Pair(ctypes.Structure):
+    _fields_ = (("n", ctypes.c_int64), ("result", ctypes.c_int64))
+
+
+def test_data_of_every_kind(lib: ctypes.CDLL) -> None:
+    structure = Pair(20, 0)
+    raw = bytearray(bytes(pair(20)))
+    kept = array.array("q", pair(20))
+    for data in (
+        structure,
+        ctypes.pointer(structure),
+        ctypes.cast(ctypes.pointer(structure), ctypes.c_void_p),
+        ctypes.addressof(structure),
+    ):
+        structure.result = 0
+        fetch(native.spawn(lib.fib, data))
+        assert structure.result == FIB_20
+    for buffer in (raw, kept, memoryview(kept)):
+        fetch(native.spawn(lib.fib, buffer))
+        assert memoryview(buffer).cast("B").cast("q")[1] == FIB_20
+
+
+def test_data_is_kept_alive_and_in_place(lib: ctypes.CDLL) -> None:
+    tasks = [native.spawn(lib.fib, pair(15)) for _ in range(200)]
+    tasks += [native.spawn(lib.fib, ctypes.pointer(Pair(15, 0))) for _ in range(200)]
+    gc.collect()
+    wait(*tasks)
+    assert all(task.exception() is None for task in tasks)
+
+
+def test_buffer_cannot_move_while_it_is_in_use(lib: ctypes.CDLL) -> None:
+    data = bytearray(bytes(pair(0)))
+    thread = threading.Thread(target=native.run, args=(lib.until_told, data))
+    thread.start()
+    with pytest.raises(BufferError):
+        while True:
+            data.append(0)
+            data.pop()
+    data[0] = 1
+    thread.join()
+    data.append(0)
+
+
+@pytest.mark.parametrize("bad", ["text", [1, 2], 1.5, object()])
+def test_data_without_a_pointer(lib: ctypes.CDLL, bad: object) -> None:
+    with pytest.raises(TypeError):
+        native.spawn(lib.fib, bad)
+
+
+def test_data_must_be_contiguous(lib: ctypes.CDLL) -> None:
+    with pytest.raises((BufferError, ValueError)):
+        native.run(lib.fib, memoryview(array.array("q", range(10)))[::2])
+
+
+# --- the edges of the process ---------------------------------------------------------
+
+TESTS = Path(__file__).parent
+
+
+@pytest.mark.isolated
+@pytest.mark.parametrize("threads", "124")
+class TestProcess:
+    def run(self, lib: ctypes.CDLL, script: str, threads: str) -> Counter[str]:
+        path = TESTS / "isolated" / f"{script}.py"
+        env = {"TASKRT_NUM_THREADS": threads, "PYTHONPATH": str(TESTS)}
+        options = ["-W", "ignore::DeprecationWarning"]
+        result = run_script(path, lib._name, env=env, options=options)
+        assert result.stderr == ""
+        return Counter(result.stdout.splitlines())
+
+    def test_exit_runs_what_is_pending(self, lib: ctypes.CDLL, threads: str) -> None:
+        assert self.run(lib, "native_exit", threads) == {"610": 50}
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+    @pytest.mark.skipif(under_asan(), reason="its allocator does not survive forks")
+    def test_fork_in_a_call_and_beside_native_work(
+        self, lib: ctypes.CDLL, threads: str
+    ) -> None:
+        told = self.run(lib, "native_fork", threads)
+        assert told == {"child is well": 9, "parent is well": 1}
+
+
+# --- headers --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("header", ["taskrt.h", "taskrt_native.h"])
+@pytest.mark.parametrize(
+    ("language", "standard"), [("C", "c11"), ("C++", "c++17"), ("C++", "c++20")]
+)
+def test_headers_compile_without_a_warning(
+    tmp_path: Path, header: str, language: str, standard: str
+) -> None:
+    suffix = {"C": "c", "C++": "cpp"}[language]
+    source = tmp_path / f"use.{suffix}"
+    source.write_text(
+        f"#include <{header}>\n"
+        "int task(trt_context *ctx, void *arg);\n"
+        "int task(trt_context *ctx, void *arg)\n"
+        "{\n"
+        "    trt_frame frame;\n"
+        "    trt_spawn(ctx, &frame, task, arg);\n"
+        "    return trt_join(ctx, &frame);\n"
+        "}\n"
+    )
+    flags = ["-Wall", "-Wextra", "-Werror", f"-std={standard}", "-c", "-o", "/dev/null"]
+    if header == "taskrt_native.h":
+        flags.append("-pedantic")
+    command = [*compiler(language), *flags, *includes(), str(source)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown.stderr
