@@ -443,9 +443,10 @@ PyObject *core_on_collection(PyObject *, PyObject *const *, Py_ssize_t);
 
 /* ---- native work (native.c) ------------------------------------------------------ */
 
-/* Run native code that others may take, until there is none. Called by the hub;
- * detaches and attaches again. Whether there was any. */
+/* Run native code that others share, until there is none or there are tasks to run.
+ * Whether there was any. Called by the hub; the first detaches and attaches again. */
 bool native_serve(Worker *w);
+bool native_serve_detached(Worker *w);
 /* Give each of w->calls a stack of Python's to go on with. Called by the hub. */
 void native_host_calls(Worker *w);
 /* The crew's hook: a strand that was run without Python needs it. Detached. */

@@ -156,6 +156,9 @@ sleep_until_due(Worker *w)
                    TRT_PARK_NOTIFIED;
         /* [wakeups] before anything is taken: see exit_asleep. */
         trt_fetch_add_seq_cst(&core->wakeups, 1);
+        if (!is_main) {
+            native_serve_detached(w); /* which needs no turn at the interpreter */
+        }
     }
     PyEval_RestoreThread(tstate);
     if (is_main) {

@@ -300,7 +300,7 @@ finds_python_work(Worker *w, uint32_t turn)
 }
 
 bool
-native_serve(Worker *w)
+native_serve_detached(Worker *w)
 {
     if (!trt_crew_is_needed(&w->crew)) {
         return false;
@@ -308,13 +308,23 @@ native_serve(Worker *w)
     const bool takes_nothing = lifecycle_takes_nothing(w);
     uint32_t turn = 0;
     bool found;
-    PyThreadState *const tstate = PyEval_SaveThread();
     do {
         found = takes_nothing ? trt_crew_resume(&w->crew) : trt_crew_serve(&w->crew);
         turn += found;
     } while (found && !finds_python_work(w, turn));
-    PyEval_RestoreThread(tstate);
     return turn > 0;
+}
+
+bool
+native_serve(Worker *w)
+{
+    if (!trt_crew_is_needed(&w->crew)) {
+        return false;
+    }
+    PyThreadState *const tstate = PyEval_SaveThread();
+    const bool served = native_serve_detached(w);
+    PyEval_RestoreThread(tstate);
+    return served;
 }
 
 void

@@ -37,7 +37,7 @@ extern "C" {
 /* Version of the table. A table with the same major number has at least the members
  * that it had at the minor number that this header names. */
 #define TRT_API_MAJOR 1
-#define TRT_API_MINOR 0
+#define TRT_API_MINOR 1
 #define TRT_API_CAPSULE "taskrt._core._C_API"
 
 typedef struct trt_api {

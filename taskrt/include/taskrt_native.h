@@ -28,7 +28,8 @@
  * the reverse order of the spawns (newest first). The frame and what the argument
  * points to live until then; the caller's stack is the place for both. A context is
  * passed on to what is called and used by nobody else. A function waits for nothing but
- * its children: it holds no lock across a join.
+ * its children: it holds no lock across a join. It runs on a stack of taskrt's, with at
+ * least 256 KiB left for a function that a join calls; what is larger goes on the heap.
  *
  * This header needs no Python.h and nothing to link: what is not inline is called
  * through the context. C11 and C++17; names begin with trt_ or TRT_.
@@ -93,9 +94,13 @@ typedef struct trt_frame {
     int status; /* written by the thief before the state says so */
 } trt_frame;
 
+/* What trt_context looks like: another number, another layout. */
+#define TRT_CONTEXT_LAYOUT 1
+
 /* What is not inline. Grows at its end. */
 typedef struct trt_context_api {
-    uint32_t size; /* of this table, in bytes */
+    uint32_t size;   /* of this table, in bytes */
+    uint32_t layout; /* of the contexts */
     /* No room for one more frame. Whether there is now; if not, the child has run. */
     int (*spawn_slow)(trt_context *ctx, trt_frame *frame);
     /* The frame was stolen, or a thief is looking at it, or the stack is short. */
@@ -128,6 +133,16 @@ struct trt_context {
     char gap[64];                  /* thieves write what follows */
     TRT_ATOMIC(trt_frame **) head; /* thieves under the lock, owner in join_slow */
 };
+
+/* Whether the taskrt that runs this has all that this header uses. For libraries that
+ * are not built together with it and do not call trt_import: ask once, before anything
+ * else, and return TRT_MISUSE if not. */
+static inline int
+trt_is_supported(const trt_context *ctx)
+{
+    return ctx->api->layout == TRT_CONTEXT_LAYOUT &&
+           ctx->api->size >= sizeof(trt_context_api);
+}
 
 /* Order what precedes against what follows, as seen by a thief or a sleeper, which has
  * the kernel run the fence for both [asym-fence]. */

@@ -21,15 +21,21 @@ strand_of(trt_context *ctx)
 
 /* ---- stacks ---------------------------------------------------------------------- */
 
+/* A stack that will call entry(arg); NULL without memory. */
 static trt_stack *
-stack_take(trt_strands *home)
+stack_take(trt_strands *home, void (*entry)(void *), void *arg)
 {
-    trt_stack *const stack = home->spare;
-    if (!stack) {
-        return trt_stack_create(TRT_STRAND_STACK);
+    trt_stack *stack = home->spare;
+    if (stack) {
+        home->spare = stack->next;
+        home->spare_count--;
+    } else {
+        stack = trt_stack_create(TRT_STRAND_STACK);
     }
-    home->spare = stack->next;
-    home->spare_count--;
+    if (stack && !trt_stack_prepare(stack, entry, arg)) {
+        trt_stack_destroy(stack);
+        stack = NULL;
+    }
     return stack;
 }
 
@@ -81,13 +87,12 @@ deeper_body(void *arg)
 static int
 call_deeper(trt_strand *s, trt_frame *frame)
 {
-    trt_stack *const stack = stack_take(s->home);
+    deeper call = {.strand = s, .frame = frame};
+    trt_stack *const stack = stack_take(s->home, deeper_body, &call);
     if (!stack) {
         return TRT_TOO_DEEP;
     }
     trt_stack *const before = s->stack;
-    deeper call = {.strand = s, .frame = frame};
-    trt_stack_prepare(stack, deeper_body, &call);
     use_stack(s, stack);
     trt_stack_switch(&call.caller, &stack->point);
     use_stack(s, before);
@@ -160,6 +165,7 @@ trt_strand_call(trt_context *ctx, int (*fn)(void *), void *arg)
 
 static const trt_context_api api = {
     .size = sizeof(trt_context_api),
+    .layout = TRT_CONTEXT_LAYOUT,
     .spawn_slow = api_spawn_slow,
     .join_slow = api_join_slow,
     .wake = api_wake,
@@ -236,13 +242,12 @@ trt_strand_take(trt_strands *home)
         s = strand_create(home);
     }
     if (s && !s->stack) {
-        trt_stack *const stack = stack_take(home);
+        trt_stack *const stack = stack_take(home, strand_body, s);
         if (!stack) {
             trt_strand_give_back(home, s);
             return NULL;
         }
         use_stack(s, stack);
-        trt_stack_prepare(stack, strand_body, s);
     }
     return s;
 }

@@ -20,6 +20,7 @@
 #ifndef TRT_STACK_H
 #define TRT_STACK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Where somebody has left off. Uninitialised until it is switched from; owner: the
@@ -48,8 +49,9 @@ trt_stack *trt_stack_create(size_t bytes);
 void trt_stack_destroy(trt_stack *stack);
 
 /* Have the next switch to stack->point call entry(arg), which must not return. What ran
- * on the stack before is forgotten. */
-void trt_stack_prepare(trt_stack *stack, void (*entry)(void *), void *arg);
+ * on the stack before is forgotten. From here on the bounds hold. False without memory.
+ * On the thread that will use it. */
+bool trt_stack_prepare(trt_stack *stack, void (*entry)(void *), void *arg);
 
 /* Leave through `from`, and go on at `to`. Returns when somebody switches to `from`. */
 void trt_stack_switch(trt_point *from, trt_point *to);

@@ -299,7 +299,7 @@ begin_watched(void *arg)
 }
 #endif
 
-void
+bool
 trt_stack_prepare(trt_stack *stack, void (*entry)(void *), void *arg)
 {
 #if ADDRESS_SANITIZER
@@ -309,6 +309,7 @@ trt_stack_prepare(trt_stack *stack, void (*entry)(void *), void *arg)
 #else
     switch_prepare(stack, entry, arg);
 #endif
+    return true;
 }
 
 void
