@@ -42,6 +42,11 @@ PROBLEMS = (
     "memory_pending",
     "memory_suspended",
     "memory_flat",
+    "native_fib",
+    "native_nqueens",
+    "native_uts",
+    "native_matmul",
+    "native_loop",
 )
 LINE = "{:46} {:>9} {:>9} {:>12} {:>8} {:5} {}"
 

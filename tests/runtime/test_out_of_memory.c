@@ -2,12 +2,14 @@
  *
  * Linked so that malloc, calloc and realloc come here first (the linker's --wrap).
  */
-#include "check.h"
+#include "home.h"
 
+#include "native/crew.h"
 #include "os/thread.h"
 #include "queue/deque.h"
 #include "queue/injector.h"
 #include "queue/timers.h"
+#include "sched/pool.h"
 
 #include <errno.h>
 
@@ -136,6 +138,160 @@ test_thread_without_memory_does_not_start(void)
     CHECK(!ran);
 }
 
+static void
+test_frames_without_memory_are_as_before(void)
+{
+    _Atomic(uint32_t) sleepers = 0;
+    const trt_context_api none = {.size = 0};
+    trt_frames frames;
+    memory_is_out = true;
+    CHECK_EQ(trt_frames_init(&frames, &none, &sleepers), -ENOMEM);
+    memory_is_out = false;
+    CHECK_EQ(trt_frames_init(&frames, &none, &sleepers), 0);
+    trt_frame **const slots = frames.slots, **const limit = frames.base.limit;
+    memory_is_out = true;
+    CHECK(!trt_frames_grow(&frames));
+    memory_is_out = false;
+    CHECK(frames.slots == slots && frames.base.limit == limit);
+    CHECK(trt_frames_grow(&frames));
+    trt_frames_destroy(&frames);
+}
+
+static void
+test_strand_without_memory_is_none(void)
+{
+    struct home home;
+    int number = 3;
+    home_init(&home);
+    memory_is_out = true;
+    CHECK(trt_stack_create(1) == NULL);
+    CHECK(trt_strand_take(&home.strands) == NULL);
+    memory_is_out = false;
+    CHECK_EQ(home_run(&home, return_number, &number), 3);
+    memory_is_out = true;
+    CHECK_EQ(home_run(&home, return_number, &number), 3);
+    memory_is_out = false;
+    home_destroy(&home);
+}
+
+enum { MANY_CHILDREN = 1000 };
+
+struct child {
+    trt_frame frame;
+    int *clock; /* one for all children */
+    int ran;    /* when, from 1 */
+};
+
+static int
+note_time(trt_context *ctx, void *arg)
+{
+    struct child *child = arg;
+    (void)ctx;
+    child->ran = ++*child->clock;
+    return child->ran;
+}
+
+static int
+spawn_many(trt_context *ctx, void *arg)
+{
+    struct child *children = arg;
+    int clock = 0, ran_at_once = 0;
+    memory_is_out = true;
+    for (int i = 0; i < MANY_CHILDREN; i++) {
+        children[i] = (struct child){.clock = &clock};
+        trt_spawn(ctx, &children[i].frame, note_time, &children[i]);
+        ran_at_once += children[i].ran > 0;
+    }
+    memory_is_out = false;
+    CHECK(ran_at_once > 0 && ran_at_once < MANY_CHILDREN);
+    CHECK_EQ(clock, ran_at_once);
+    for (int i = MANY_CHILDREN; i > 0; i--) {
+        const int status = trt_join(ctx, &children[i - 1].frame);
+        CHECK(status > 0 && status == children[i - 1].ran);
+    }
+    return clock;
+}
+
+static void
+test_child_without_memory_runs_at_once(void)
+{
+    static struct child children[MANY_CHILDREN];
+    CHECK_EQ(home_run_alone(spawn_many, children), MANY_CHILDREN);
+}
+
+static int
+recurse(trt_context *ctx, void *arg)
+{
+    int *depth = arg;
+    trt_frame child;
+    if (*depth == 0) {
+        return TRT_OK;
+    }
+    --*depth;
+    trt_spawn(ctx, &child, recurse, depth);
+    return trt_join(ctx, &child);
+}
+
+static void
+test_recursion_without_memory_is_too_deep(void)
+{
+    struct home home;
+    home_init(&home);
+    for (int round = 0; round < 3; round++) {
+        int depth = 10000;
+        CHECK_EQ(home_run(&home, recurse, &depth), TRT_OK);
+        depth = 1000000;
+        memory_is_out = true;
+        CHECK_EQ(home_run(&home, recurse, &depth), TRT_TOO_DEEP);
+        memory_is_out = false;
+        CHECK(depth > 0 && depth < 1000000);
+    }
+    home_destroy(&home);
+}
+
+/* One thread plays both: the spawner, and within its code the thief. */
+static int
+be_robbed_by(trt_context *ctx, void *arg)
+{
+    trt_crew *thief = arg;
+    int number = 6;
+    trt_frame child;
+    trt_spawn(ctx, &child, return_number, &number);
+    memory_is_out = true;
+    CHECK(!trt_crew_turn(thief));
+    CHECK_EQ(trt_load_relaxed(&child.state), TRT_FRAME_PENDING);
+    memory_is_out = false;
+    CHECK(trt_crew_turn(thief));
+    CHECK_EQ(trt_load_relaxed(&child.state), TRT_FRAME_ENDED);
+    return trt_join(ctx, &child);
+}
+
+static void
+test_thief_without_memory_takes_nothing(void)
+{
+    trt_pool pool;
+    trt_worker workers[2];
+    trt_crew crews[2];
+    _Atomic(uint32_t) cancel = 0;
+    CHECK_EQ(trt_pool_init(&pool), 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQ(trt_worker_init(&workers[i], &pool, TRT_WORKER_POOL), 0);
+        trt_crew_init(&crews[i], &workers[i], NULL);
+    }
+    trt_frame root = {.fn = be_robbed_by, .arg = &crews[1]};
+    trt_store_relaxed(&root.state, TRT_FRAME_STOLEN);
+    trt_strand *s = trt_strand_take(&crews[0].strands);
+    trt_crew_adopt(&crews[0], s, &root, &cancel);
+    CHECK_EQ(trt_load_relaxed(&root.state), TRT_FRAME_ENDED);
+    CHECK_EQ(root.status, 6);
+    for (int i = 0; i < 2; i++) {
+        trt_worker_stop_searching(&workers[i]);
+        trt_crew_destroy(&crews[i]);
+        trt_worker_destroy(&workers[i]);
+    }
+    trt_pool_destroy(&pool);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -144,5 +300,10 @@ main(int argc, char **argv)
     RUN(test_injector_without_memory_is_as_before);
     RUN(test_timers_without_memory_are_as_before);
     RUN(test_thread_without_memory_does_not_start);
+    RUN(test_frames_without_memory_are_as_before);
+    RUN(test_strand_without_memory_is_none);
+    RUN(test_child_without_memory_runs_at_once);
+    RUN(test_recursion_without_memory_is_too_deep);
+    RUN(test_thief_without_memory_takes_nothing);
     return check_end();
 }

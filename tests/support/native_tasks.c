@@ -213,9 +213,9 @@ measure(trt_context *ctx, int64_t begin, int64_t end, void *arg)
     (void)ctx;
     const int64_t length = (int64_t)((uint64_t)end - (uint64_t)begin);
     int64_t longest = __atomic_load_n(&seen[1], __ATOMIC_RELAXED);
-    while (longest < length && !__atomic_compare_exchange_n(&seen[1], &longest, length,
-                                                            0, __ATOMIC_RELAXED,
-                                                            __ATOMIC_RELAXED)) {
+    while (longest < length &&
+           !__atomic_compare_exchange_n(&seen[1], &longest, length, 0, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED)) {
     }
     __atomic_fetch_add(&seen[2], length, __ATOMIC_RELAXED);
     return begin >= seen[0] ? trt_fail(ctx, 5, "beyond the limit") : TRT_OK;
