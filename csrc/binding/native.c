@@ -281,7 +281,9 @@ run(Work *work)
     trt_strand_give_back(&w->crew.strands, s);
     leave_work(fiber, work);
     PyObject *result = outcome(w, work, status);
-    work_free(work);
+    if (status != TRT_MISUSE) { /* or a child that was forgotten may still run */
+        work_free(work);
+    }
     if (fiber == &w->root && signals_resume_root(w) < 0) {
         Py_CLEAR(result);
     }

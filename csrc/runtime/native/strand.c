@@ -4,6 +4,7 @@
 
 #include "native/loops.h"
 #include "native/work.h"
+#include "os/barrier.h"
 #include "os/check.h"
 
 enum {
@@ -123,6 +124,17 @@ api_spawn_slow(trt_context *ctx, trt_frame *frame)
     return 0;
 }
 
+/* Frames that were hidden can be seen again: somebody may have gone to sleep meanwhile.
+ * Steps P2 to P5 of waking. */
+static void
+offer_again(trt_strand *s)
+{
+    if (trt_frames_offer(&s->frames)) {
+        trt_barrier_light(); /* [asym-fence] */
+        s->home->wake(s->home);
+    }
+}
+
 static int
 api_join_slow(trt_context *ctx, trt_frame *frame)
 {
@@ -131,8 +143,10 @@ api_join_slow(trt_context *ctx, trt_frame *frame)
     case TRT_TAKE_GOT:
         return run_frame(s, frame);
     case TRT_TAKE_RAN:
+        offer_again(s); /* the join has hidden an older frame for a moment */
         return frame->status;
     case TRT_TAKE_WRONG:
+        s->frames.misused = true;
         return TRT_MISUSE;
     case TRT_TAKE_STOLEN:
         break;
@@ -211,8 +225,9 @@ strand_body(void *arg)
     trt_strand *const s = arg;
     for (;;) {
         const int status = s->job->fn(&s->frames.base, s->job->arg);
-        /* A child that was not joined lies on a stack that is gone. */
-        s->status = trt_frames_clear(&s->frames) ? status : TRT_MISUSE;
+        const trt_clear_result cleared = trt_frames_clear(&s->frames);
+        s->status = cleared == TRT_CLEAR_EMPTY ? status : TRT_MISUSE;
+        s->lost = cleared == TRT_CLEAR_STOLEN;
         leave(s, TRT_STRAND_ENDED);
     }
 }
@@ -255,6 +270,9 @@ trt_strand_take(trt_strands *home)
 void
 trt_strand_give_back(trt_strands *home, trt_strand *s)
 {
+    if (s->lost) {
+        return; /* its memory stays as it is, for good */
+    }
     if (s->stack && home->idle_count >= IDLE_STACKS_MAX) {
         stack_give_back(home, s->stack);
         s->stack = NULL;
@@ -285,6 +303,7 @@ trt_strand_go(trt_strand *s)
     trt_strand *const outer = home->inside; /* whose code has called back */
     /* [frames-shown] thieves see them initialised. */
     trt_store_release(home->shown, &s->frames);
+    offer_again(s);
     home->inside = s;
     trt_strand_why why;
     do {
@@ -296,6 +315,9 @@ trt_strand_go(trt_strand *s)
         /* Nothing is left to steal; and whoever calls Python leaves its children in
          * sight, at least until the thread goes on with another strand. */
         trt_store_release(home->shown, outer ? &outer->frames : NULL);
+        if (outer) {
+            offer_again(outer);
+        }
     }
     return why;
 }

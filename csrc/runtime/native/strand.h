@@ -49,6 +49,7 @@ typedef struct trt_strand {
     trt_strand_why why;
     trt_frame *job;     /* what to run */
     int status;         /* what came of it */
+    bool lost;         /* others may still use what was on its stack */
     trt_frame *awaited; /* the stolen frame that it waits for */
     int (*call_fn)(void *);
     void *call_arg;

@@ -62,60 +62,89 @@ trt_frames_grow(trt_frames *f)
     return true;
 }
 
+/* Where the frame is, at or below `newest`; NULL if it is not there. */
+static trt_frame **
+find(const trt_frames *f, trt_frame **newest, const trt_frame *frame)
+{
+    for (trt_frame **slot = newest; slot >= f->slots; slot--) {
+        if (*slot == frame) {
+            return slot;
+        }
+    }
+    return NULL;
+}
+
 trt_take_result
 trt_frames_take(trt_frames *f, trt_frame *frame)
 {
     trt_frame **const newest = trt_load_relaxed(&f->base.tail) - 1;
-    if (newest < f->slots || *newest != frame) {
+    /* Above it there are children only that were forgotten: those are dropped. */
+    trt_frame **const slot = find(f, newest, frame);
+    if (!slot) {
         return trt_load_relaxed(&frame->state) == TRT_FRAME_RAN ? TRT_TAKE_RAN
                                                                 : TRT_TAKE_WRONG;
     }
+    f->misused |= slot != newest;
     trt_mutex_lock(&f->lock);
-    /* Thieves take the oldest first, so if this one is gone, all are. Then head moves
-     * down with the tail, or the next push would look stolen. */
-    const bool stolen = trt_load_relaxed(&f->base.head) > newest;
+    /* Thieves take the oldest first, so if this one is gone, all below are. Then head
+     * moves down with the tail, or the next push would look stolen. */
+    const bool stolen = trt_load_relaxed(&f->base.head) > slot;
     if (stolen) {
-        trt_store_relaxed(&f->base.head, newest);
+        trt_store_relaxed(&f->base.head, slot);
     }
-    trt_store_release(&f->base.tail, newest);
+    trt_store_release(&f->base.tail, slot);
     trt_mutex_unlock(&f->lock);
     return stolen ? TRT_TAKE_STOLEN : TRT_TAKE_GOT;
 }
 
-bool
+trt_clear_result
 trt_frames_clear(trt_frames *f)
 {
+    trt_clear_result result = f->misused ? TRT_CLEAR_FORGOTTEN : TRT_CLEAR_EMPTY;
+    f->misused = false;
     if (trt_load_relaxed(&f->base.tail) == f->slots) {
-        return true;
+        return result;
     }
     trt_mutex_lock(&f->lock);
+    result = trt_load_relaxed(&f->base.head) > f->slots ? TRT_CLEAR_STOLEN
+                                                        : TRT_CLEAR_FORGOTTEN;
     trt_store_relaxed(&f->base.head, f->slots);
     trt_store_release(&f->base.tail, f->slots);
     trt_mutex_unlock(&f->lock);
-    return false;
+    return result;
+}
+
+/* Claim the oldest frame, then look: the owner, who takes it back and then looks for
+ * claims, sees this one, or this sees what the owner has done. */
+static trt_frame *
+claim_locked(trt_frames *f, const _Atomic(uint32_t) **work)
+{
+    trt_frame **const oldest = trt_load_relaxed(&f->base.head);
+    trt_store_relaxed(&f->base.head, oldest + 1);
+    trt_barrier_heavy(); /* [asym-fence] against the light one in trt_join */
+    /* [frame-push] the slot and the frame. */
+    if (oldest < trt_load_acquire(&f->base.tail)) {
+        trt_frame *const frame = *oldest;
+        /* Stays: the owner cannot get past the frame's join, or trt_frames_clear. */
+        *work = f->base.cancel;
+        trt_store_relaxed(&frame->state, TRT_FRAME_STOLEN);
+        return frame;
+    }
+    trt_store_relaxed(&f->base.head, oldest);
+    return NULL;
 }
 
 trt_frame *
 trt_frames_steal(trt_frames *f, const _Atomic(uint32_t) **work)
 {
-    if (!trt_frames_offer(f) || !trt_mutex_try_lock(&f->lock)) {
-        return NULL;
-    }
     trt_frame *frame = NULL;
-    trt_frame **const oldest = trt_load_relaxed(&f->base.head);
-    /* Claim it, then look: the owner, who takes it back and then looks for claims,
-     * sees this one, or this sees what the owner has done. */
-    trt_store_relaxed(&f->base.head, oldest + 1);
-    trt_barrier_heavy(); /* [asym-fence] against the light one in trt_join */
-    /* [frame-push] the slot and the frame. */
-    if (oldest < trt_load_acquire(&f->base.tail)) {
-        frame = *oldest;
-        *work = f->base.cancel; /* stays: the owner cannot get past this frame's join */
-        trt_store_relaxed(&frame->state, TRT_FRAME_STOLEN);
-    } else {
-        trt_store_relaxed(&f->base.head, oldest);
+    while (!frame && trt_frames_offer(f) && trt_mutex_try_lock(&f->lock)) {
+        frame = claim_locked(f, work);
+        trt_mutex_unlock(&f->lock);
+        /* A claim that is given up may have hidden a newer frame from somebody who has
+         * looked around and gone to sleep: so look again. [asym-fence] step P2. */
+        trt_barrier_light();
     }
-    trt_mutex_unlock(&f->lock);
     return frame;
 }
 

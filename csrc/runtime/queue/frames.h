@@ -43,6 +43,7 @@ typedef struct trt_frames {
     trt_mutex lock;   /* guards head, and the slots against thieves */
     trt_frame **slots;
     size_t capacity;
+    bool misused; /* owner: children were forgotten; until the next clear */
 } trt_frames;
 
 /* Prepare an empty stack. 0 or -ENOMEM with nothing to undo. `sleepers` is the sleep
@@ -60,15 +61,21 @@ typedef enum trt_take_result {
     TRT_TAKE_GOT,    /* it is the caller's again, who runs it */
     TRT_TAKE_STOLEN, /* wait for the thief */
     TRT_TAKE_RAN,    /* it has run already */
-    TRT_TAKE_WRONG,  /* it is not the newest frame: a bug in the user's code */
+    TRT_TAKE_WRONG,  /* it is not there: a bug in the user's code */
 } trt_take_result;
 
-/* Take back the newest frame, which must be `frame`, whatever thieves do. Owner. */
+/* Take back a frame, which should be the newest, whatever thieves do. Newer ones are
+ * forgotten. Owner. */
 trt_take_result trt_frames_take(trt_frames *f, trt_frame *frame);
 
-/* Forget all frames. Whether there were none, as must be when a task has returned.
- * Owner. */
-bool trt_frames_clear(trt_frames *f);
+typedef enum trt_clear_result {
+    TRT_CLEAR_EMPTY,     /* as it must be when a task has returned */
+    TRT_CLEAR_FORGOTTEN, /* children were not joined: a bug in the user's code */
+    TRT_CLEAR_STOLEN,    /* and thieves may still be using them */
+} trt_clear_result;
+
+/* Forget all frames. Owner, when a task has returned. */
+trt_clear_result trt_frames_clear(trt_frames *f);
 
 /* Whether there seems to be something to steal. Any thread. */
 static inline bool
