@@ -182,6 +182,14 @@ trt_spawn(trt_context *ctx, trt_frame *frame, trt_function fn, void *arg)
     }
 }
 
+/* An address near the top of the stack; that of a local variable need not be, under
+ * AddressSanitizer. */
+#if defined(__GNUC__) || defined(__clang__)
+#define TRT_STACK_ADDRESS() ((char *)__builtin_frame_address(0))
+#else
+#define TRT_STACK_ADDRESS() ((char *)_AddressOfReturnAddress())
+#endif
+
 /* Wait until the child has ended, and return what it has returned. Runs it here, as a
  * call, if nobody has taken it. Otherwise this stack is left to wait, and its thread
  * goes on with other work. */
@@ -189,12 +197,11 @@ static inline int
 trt_join(trt_context *ctx, trt_frame *frame)
 {
     trt_frame **const tail = atomic_load_explicit(&ctx->tail, TRT_ORDER(relaxed)) - 1;
-    char here;
     /* Released like a push: who reads this value sees the older frames too. */
     atomic_store_explicit(&ctx->tail, tail, TRT_ORDER(release));
     trt_context_barrier(ctx); /* [asym-fence] against a thief's claim */
     if (atomic_load_explicit(&ctx->head, TRT_ORDER(relaxed)) <= tail &&
-        *tail == frame && &here > ctx->floor) {
+        *tail == frame && TRT_STACK_ADDRESS() > ctx->floor) {
         return frame->fn(ctx, frame->arg);
     }
     atomic_store_explicit(&ctx->tail, tail + 1, TRT_ORDER(release));

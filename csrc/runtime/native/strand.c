@@ -94,10 +94,13 @@ call_deeper(trt_strand *s, trt_frame *frame)
         return TRT_TOO_DEEP;
     }
     trt_stack *const before = s->stack;
+    const size_t count = trt_frames_count(&s->frames);
     use_stack(s, stack);
     trt_stack_switch(&call.caller, &stack->point);
     use_stack(s, before);
-    stack_give_back(s->home, stack);
+    if (trt_frames_count(&s->frames) == count) {
+        stack_give_back(s->home, stack);
+    } /* else a child was forgotten there, which somebody may be using */
     return call.status;
 }
 
@@ -105,9 +108,9 @@ call_deeper(trt_strand *s, trt_frame *frame)
 static int
 run_frame(trt_strand *s, trt_frame *frame)
 {
-    char here;
-    return &here > s->frames.base.floor ? frame->fn(&s->frames.base, frame->arg)
-                                        : call_deeper(s, frame);
+    return TRT_STACK_ADDRESS() > s->frames.base.floor
+               ? frame->fn(&s->frames.base, frame->arg)
+               : call_deeper(s, frame);
 }
 
 /* ---- what native code calls through its context ---------------------------------- */
@@ -146,7 +149,6 @@ api_join_slow(trt_context *ctx, trt_frame *frame)
         offer_again(s); /* the join has hidden an older frame for a moment */
         return frame->status;
     case TRT_TAKE_WRONG:
-        s->frames.misused = true;
         return TRT_MISUSE;
     case TRT_TAKE_STOLEN:
         break;

@@ -49,7 +49,7 @@ typedef struct trt_strand {
     trt_strand_why why;
     trt_frame *job;     /* what to run */
     int status;         /* what came of it */
-    bool lost;         /* others may still use what was on its stack */
+    bool lost;          /* others may still use what was on its stack */
     trt_frame *awaited; /* the stolen frame that it waits for */
     int (*call_fn)(void *);
     void *call_arg;
@@ -63,7 +63,7 @@ typedef struct trt_strand {
 } trt_strand;
 
 /* The strands of one thread, and stacks to spare. Initialise with trt_strands_init.
- * Owner only, but for `running`. */
+ * Owner only, but for *shown. */
 typedef struct trt_strands {
     const _Atomic(uint32_t) *sleepers;      /* constant */
     void (*wake)(struct trt_strands *home); /* constant: see trt_context_api.wake */

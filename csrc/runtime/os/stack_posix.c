@@ -27,6 +27,7 @@ void __sanitizer_start_switch_fiber(void **fake_stack_save, const void *bottom,
                                     size_t size);
 void __sanitizer_finish_switch_fiber(void *fake_stack_save, const void **bottom_old,
                                      size_t *size_old);
+void __asan_unpoison_memory_region(void const volatile *start, size_t bytes);
 #endif
 #if TRT_THREAD_SANITIZER
 void *__tsan_get_current_fiber(void);
@@ -105,9 +106,9 @@ fill_saved(uintptr_t *saved, void (*entry)(void *), void *arg)
 
 #else /* __aarch64__ */
 
-/* Calls keep x19 to x30 and the lower halves of v8 to v15. */
+/* Calls keep x19 to x30, the lower halves of v8 to v15, and the modes in fpcr. */
 __asm__(FUNCTION(trt_stack_swap) /* x0: save, x1: load */
-        "  sub sp, sp, #160\n"
+        "  sub sp, sp, #176\n"
         "  stp x19, x20, [sp, #0]\n"
         "  stp x21, x22, [sp, #16]\n"
         "  stp x23, x24, [sp, #32]\n"
@@ -118,6 +119,8 @@ __asm__(FUNCTION(trt_stack_swap) /* x0: save, x1: load */
         "  stp d10, d11, [sp, #112]\n"
         "  stp d12, d13, [sp, #128]\n"
         "  stp d14, d15, [sp, #144]\n"
+        "  mrs x10, fpcr\n"
+        "  str x10, [sp, #160]\n"
         "  mov x9, sp\n"
         "  str x9, [x0]\n"
         "  mov sp, x1\n"
@@ -131,7 +134,9 @@ __asm__(FUNCTION(trt_stack_swap) /* x0: save, x1: load */
         "  ldp d10, d11, [sp, #112]\n"
         "  ldp d12, d13, [sp, #128]\n"
         "  ldp d14, d15, [sp, #144]\n"
-        "  add sp, sp, #160\n"
+        "  ldr x10, [sp, #160]\n"
+        "  msr fpcr, x10\n"
+        "  add sp, sp, #176\n"
         "  ret\n");
 
 __asm__(FUNCTION(trt_stack_begin) /* x19: entry, x20: arg */
@@ -139,7 +144,7 @@ __asm__(FUNCTION(trt_stack_begin) /* x19: entry, x20: arg */
         "  blr x19\n"
         "  brk #0\n");
 
-enum { SAVED_WORDS = 20, X19 = 0, X20 = 1, X30 = 11 };
+enum { SAVED_WORDS = 22, X19 = 0, X20 = 1, X30 = 11, FPCR = 20 };
 
 static void
 fill_saved(uintptr_t *saved, void (*entry)(void *), void *arg)
@@ -147,6 +152,7 @@ fill_saved(uintptr_t *saved, void (*entry)(void *), void *arg)
     saved[X19] = (uintptr_t)entry;
     saved[X20] = (uintptr_t)arg;
     saved[X30] = (uintptr_t)trt_stack_begin;
+    __asm__ __volatile__("mrs %0, fpcr" : "=r"(saved[FPCR]));
 }
 
 #endif
@@ -230,6 +236,17 @@ switch_to(trt_point *from, trt_point *to)
 
 /* ---- stacks ---------------------------------------------------------------------- */
 
+/* Frames that will never return have left marks around their variables. */
+static void
+forget_frames(trt_stack *stack)
+{
+#if ADDRESS_SANITIZER
+    __asan_unpoison_memory_region(stack->low, (size_t)(stack->high - stack->low));
+#else
+    (void)stack;
+#endif
+}
+
 trt_stack *
 trt_stack_create(size_t bytes)
 {
@@ -268,6 +285,7 @@ trt_stack_destroy(trt_stack *stack)
 #if TRT_THREAD_SANITIZER
     __tsan_destroy_fiber(stack->point.fiber);
 #endif
+    forget_frames(stack);
     munmap(stack->low - page, (size_t)(stack->high - stack->low) + page);
     free(stack->context);
     free(stack);
@@ -302,6 +320,12 @@ begin_watched(void *arg)
 bool
 trt_stack_prepare(trt_stack *stack, void (*entry)(void *), void *arg)
 {
+#if TRT_THREAD_SANITIZER
+    /* A new one, whose stack of calls is empty. */
+    __tsan_destroy_fiber(stack->point.fiber);
+    stack->point.fiber = __tsan_create_fiber(0);
+#endif
+    forget_frames(stack);
 #if ADDRESS_SANITIZER
     entry_call *const call = (entry_call *)stack->low; /* the stack's far end is free */
     *call = (entry_call){entry, arg};

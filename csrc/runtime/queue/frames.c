@@ -42,7 +42,7 @@ trt_frames_destroy(trt_frames *f)
 bool
 trt_frames_grow(trt_frames *f)
 {
-    const size_t used = (size_t)(trt_load_relaxed(&f->base.tail) - f->slots);
+    const size_t used = trt_frames_count(f);
     const size_t capacity = f->capacity * 2;
     trt_frame **const slots = malloc(capacity * sizeof(trt_frame *));
     if (!slots) {
@@ -74,18 +74,43 @@ find(const trt_frames *f, trt_frame **newest, const trt_frame *frame)
     return NULL;
 }
 
+/* Remember that the user's code has broken a rule. */
+static void
+break_rule(trt_frames *f)
+{
+    if (f->worst == TRT_CLEAR_EMPTY) {
+        f->worst = TRT_CLEAR_FORGOTTEN;
+    }
+}
+
+/* Remember that children were forgotten; those below head are thieves'. Caller holds
+ * the lock. */
+static void
+forget_locked(trt_frames *f, trt_frame **from)
+{
+    const bool stolen = trt_load_relaxed(&f->base.head) > from;
+    if (stolen) {
+        f->worst = TRT_CLEAR_STOLEN;
+    }
+    break_rule(f);
+}
+
 trt_take_result
 trt_frames_take(trt_frames *f, trt_frame *frame)
 {
+    if (trt_load_relaxed(&frame->state) == TRT_FRAME_RAN) {
+        return TRT_TAKE_RAN;
+    }
     trt_frame **const newest = trt_load_relaxed(&f->base.tail) - 1;
-    /* Above it there are children only that were forgotten: those are dropped. */
     trt_frame **const slot = find(f, newest, frame);
     if (!slot) {
-        return trt_load_relaxed(&frame->state) == TRT_FRAME_RAN ? TRT_TAKE_RAN
-                                                                : TRT_TAKE_WRONG;
+        break_rule(f);
+        return TRT_TAKE_WRONG;
     }
-    f->misused |= slot != newest;
     trt_mutex_lock(&f->lock);
+    if (slot != newest) {
+        forget_locked(f, slot + 1);
+    }
     /* Thieves take the oldest first, so if this one is gone, all below are. Then head
      * moves down with the tail, or the next push would look stolen. */
     const bool stolen = trt_load_relaxed(&f->base.head) > slot;
@@ -100,17 +125,15 @@ trt_frames_take(trt_frames *f, trt_frame *frame)
 trt_clear_result
 trt_frames_clear(trt_frames *f)
 {
-    trt_clear_result result = f->misused ? TRT_CLEAR_FORGOTTEN : TRT_CLEAR_EMPTY;
-    f->misused = false;
-    if (trt_load_relaxed(&f->base.tail) == f->slots) {
-        return result;
+    if (trt_frames_count(f) > 0) {
+        trt_mutex_lock(&f->lock);
+        forget_locked(f, f->slots);
+        trt_store_relaxed(&f->base.head, f->slots);
+        trt_store_release(&f->base.tail, f->slots);
+        trt_mutex_unlock(&f->lock);
     }
-    trt_mutex_lock(&f->lock);
-    result = trt_load_relaxed(&f->base.head) > f->slots ? TRT_CLEAR_STOLEN
-                                                        : TRT_CLEAR_FORGOTTEN;
-    trt_store_relaxed(&f->base.head, f->slots);
-    trt_store_release(&f->base.tail, f->slots);
-    trt_mutex_unlock(&f->lock);
+    const trt_clear_result result = f->worst;
+    f->worst = TRT_CLEAR_EMPTY;
     return result;
 }
 

@@ -38,12 +38,19 @@ typedef struct trt_frame_waiter {
     void (*resume)(struct trt_frame_waiter *waiter);
 } trt_frame_waiter;
 
+/* What trt_frames_clear has found, from good to bad. */
+typedef enum trt_clear_result {
+    TRT_CLEAR_EMPTY,     /* as it must be when a task has returned */
+    TRT_CLEAR_FORGOTTEN, /* children were not joined, or others were */
+    TRT_CLEAR_STOLEN,    /* and thieves may still be using them */
+} trt_clear_result;
+
 typedef struct trt_frames {
     trt_context base; /* what native code sees of it */
     trt_mutex lock;   /* guards head, and the slots against thieves */
     trt_frame **slots;
     size_t capacity;
-    bool misused; /* owner: children were forgotten; until the next clear */
+    trt_clear_result worst; /* owner: what the next clear has to say at least */
 } trt_frames;
 
 /* Prepare an empty stack. 0 or -ENOMEM with nothing to undo. `sleepers` is the sleep
@@ -53,6 +60,13 @@ int trt_frames_init(trt_frames *f, const trt_context_api *api,
 
 /* Release what init took. Empty, and nobody uses it any more. */
 void trt_frames_destroy(trt_frames *f);
+
+/* How many frames were spawned and not joined. Owner. */
+static inline size_t
+trt_frames_count(const trt_frames *f)
+{
+    return (size_t)(trt_load_relaxed(&f->base.tail) - f->slots);
+}
 
 /* Make room for more. Whether there is. Owner. */
 bool trt_frames_grow(trt_frames *f);
@@ -67,12 +81,6 @@ typedef enum trt_take_result {
 /* Take back a frame, which should be the newest, whatever thieves do. Newer ones are
  * forgotten. Owner. */
 trt_take_result trt_frames_take(trt_frames *f, trt_frame *frame);
-
-typedef enum trt_clear_result {
-    TRT_CLEAR_EMPTY,     /* as it must be when a task has returned */
-    TRT_CLEAR_FORGOTTEN, /* children were not joined: a bug in the user's code */
-    TRT_CLEAR_STOLEN,    /* and thieves may still be using them */
-} trt_clear_result;
 
 /* Forget all frames. Owner, when a task has returned. */
 trt_clear_result trt_frames_clear(trt_frames *f);

@@ -363,9 +363,12 @@ struct frames {
 
     take_result take(frame *fr)
     {
+        if (trt_load_relaxed(&fr->state) == RAN) {
+            return TAKE_RAN;
+        }
         slot *const place = find(trt_load_relaxed(&tail) - 1, fr);
         if (!place) {
-            return trt_load_relaxed(&fr->state) == RAN ? TAKE_RAN : WRONG;
+            return WRONG;
         }
         lock_unless(TAKE_UNLOCKED);
         const bool stolen = trt_load_relaxed(&head) > place;
