@@ -18,6 +18,7 @@ or an address.
 
 from __future__ import annotations
 
+import functools
 import operator
 import sys
 from collections.abc import Callable
@@ -141,8 +142,9 @@ def _address_of(function: object, signature: tuple[str, ...]) -> int:
             _check_signature(function, known, signature)
             return address
     raise TypeError(
-        "a native function is a cffi or ctypes function pointer, a numba.cfunc, or an "
-        f"address, not '{type(function).__name__}'"
+        "a native function is a cffi function pointer (ffi.addressof(lib, 'name')), a "
+        "ctypes function, a numba.cfunc, or an address, not "
+        f"'{type(function).__name__}'"
     )
 
 
@@ -161,10 +163,14 @@ def _check_signature(
 _Found = tuple[int, tuple[str, ...] | None] | None
 
 
-def _read_cffi(function: Any) -> _Found:
-    from cffi import FFI
+@functools.cache
+def _cffi() -> Any:
+    """Return what reads cffi's pointers, whichever module they come from."""
+    return sys.modules["_cffi_backend"].FFI()
 
-    ffi = FFI()
+
+def _read_cffi(function: Any) -> _Found:
+    ffi = _cffi()
     if not isinstance(function, ffi.CData):
         return None
     kind = ffi.typeof(function)
@@ -175,14 +181,11 @@ def _read_cffi(function: Any) -> _Found:
 
 
 def _cffi_kind(kind: Any) -> str:
-    from cffi import FFI
-
-    if kind.kind == "pointer":
+    if kind.kind in ("pointer", "function"):
         return "p"
-    if kind.kind == "void":
-        return "void"
-    if kind.kind == "primitive" and kind.cname not in ("float", "double"):
-        return f"i{8 * FFI().sizeof(kind)}"
+    is_number = kind.kind in ("primitive", "enum")
+    if is_number and not any(word in kind.cname for word in ("float", "double")):
+        return f"i{8 * _cffi().sizeof(kind)}"
     return str(kind.cname)
 
 
@@ -244,21 +247,21 @@ _READERS: Final[dict[str, Callable[[Any], _Found]]] = {
 
 def _pointer(data: object) -> object:
     """Return what the core takes: None, an address, or an object with a buffer."""
-    if data is None or isinstance(data, int):
+    if data is None or (isinstance(data, int) and not isinstance(data, bool)):
         return data
     if (ctypes := sys.modules.get("ctypes")) is not None and isinstance(
         data, (ctypes._Pointer, ctypes.c_void_p)
     ):
         return _Kept(ctypes.cast(data, ctypes.c_void_p).value or 0, data)
     if "_cffi_backend" in sys.modules:
-        from cffi import FFI
-
-        ffi = FFI()
+        ffi = _cffi()
         if isinstance(data, ffi.CData):
             if ffi.typeof(data).kind not in ("pointer", "array"):
                 raise TypeError(f"{data!r} is no pointer")
             return _Kept(int(ffi.cast("uintptr_t", data)), data)
-    memoryview(data).release()  # type: ignore[arg-type]
+    with memoryview(data) as view:  # type: ignore[arg-type]
+        if not view.c_contiguous:
+            raise ValueError("the data is not contiguous, in the order of C")
     return data
 
 
