@@ -45,11 +45,20 @@ def test_runtime_file_includes_only_what_lies_below(path: Path) -> None:
         assert folder in BELOW[layer] | {layer}, f"{layer} may not include {name}"
 
 
+@pytest.mark.parametrize("path", c_files("csrc/kernels"), ids=shown)
+def test_kernel_includes_only_kernels_and_the_public_header(path: Path) -> None:
+    for name in own_includes(path):
+        if name != "taskrt_native.h":
+            assert name.startswith("kernels/"), name
+            assert (ROOT / "csrc" / name).is_file(), name
+
+
 @pytest.mark.parametrize("path", c_files("csrc/binding"), ids=shown)
-def test_binding_file_includes_only_itself_and_the_runtime(path: Path) -> None:
+def test_binding_file_includes_only_what_lies_below(path: Path) -> None:
     for name in own_includes(path):
         if name != "taskrt.h":
-            assert (BINDING / name).is_file() or (RUNTIME / name).is_file(), name
+            folders = (BINDING, RUNTIME, ROOT / "csrc")
+            assert any((folder / name).is_file() for folder in folders), name
 
 
 def test_only_the_binding_sees_python_and_greenlet() -> None:

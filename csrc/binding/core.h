@@ -461,6 +461,14 @@ PyObject *core_run_native_range(PyObject *, PyObject *const *, Py_ssize_t);
 PyObject *core_run_native_reduce(PyObject *, PyObject *const *, Py_ssize_t);
 PyObject *core_host_strand(PyObject *, PyObject *);
 
+/* ---- kernels on buffers (kernels.c) ---------------------------------------------- */
+
+PyObject *core_merge(PyObject *, PyObject *);
+PyObject *core_merge_path(PyObject *, PyObject *);
+PyObject *core_fill(PyObject *, PyObject *);
+PyObject *core_copy(PyObject *, PyObject *);
+PyObject *core_sum(PyObject *, PyObject *);
+
 /* ---- the rest -------------------------------------------------------------------- */
 
 extern PyType_Spec spawner_spec; /* spawn.c */

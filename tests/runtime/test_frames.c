@@ -1,6 +1,5 @@
 /* Every child runs once: at the owner's end the newest, at the thieves' the oldest. */
 #include "check.h"
-
 #include "os/barrier.h"
 #include "queue/frames.h"
 
