@@ -1,6 +1,10 @@
 """Examples agree with their serial runs at every pool size, and draw what happened."""
 
+import array
+import hashlib
 import importlib
+import itertools
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -9,7 +13,10 @@ from types import ModuleType
 
 import pytest
 from support.child import Result, run_script
+from support.native import compiler
 from support.sources import ROOT, shown
+
+from taskrt.native import NativeError
 
 EXAMPLES = ROOT / "examples"
 SMALL = {
@@ -17,6 +24,12 @@ SMALL = {
     "hash_tree": [str(ROOT / "taskrt")],
     "nqueens": ["6"],
     "psort": ["100000"],
+}
+NATIVE = {
+    "fib": ["20", "--cutoff", "8"],
+    "matmul": ["70"],
+    "nqueens": ["7"],
+    "uts": ["5"],
 }
 
 Load = Callable[[str], ModuleType]
@@ -36,6 +49,8 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
     monkeypatch.syspath_prepend(EXAMPLES)
     for path in EXAMPLES.glob("*.py"):
         monkeypatch.delitem(sys.modules, path.stem, raising=False)
+    for module in [name for name in sys.modules if name.split(".")[0] == "native"]:
+        monkeypatch.delitem(sys.modules, module)
     return importlib.import_module
 
 
@@ -46,7 +61,20 @@ def test_every_example_is_tested_and_listed() -> None:
     assert all(f"[`{name}.py`]({name}.py)" in index for name in names)
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("[!_]*.py")), ids=shown)
+def test_every_native_example_is_tested_and_listed() -> None:
+    folder = EXAMPLES / "native"
+    names = {path.stem for path in folder.glob("*.py") if path.stem[0] != "_"}
+    assert names == set(NATIVE) == {path.stem for path in folder.glob("*.c")}
+    index = (EXAMPLES / "README.md").read_text("utf-8")
+    for file in (f"{name}.{suffix}" for name in names for suffix in ("c", "py")):
+        assert f"[`{file}`](native/{file})" in index
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted([*EXAMPLES.glob("[!_]*.py"), *EXAMPLES.glob("native/[!_]*.py")]),
+    ids=shown,
+)
 def test_example_is_short(path: Path) -> None:
     lines = path.read_text("utf-8").partition('"""\n')[2].splitlines()
     code = [line for line in lines if line.strip() and '"""' not in line]
@@ -81,6 +109,107 @@ def test_example_fails_when_the_answers_differ(
     monkeypatch.setattr(example, part, lambda *_: wrong)
     assert example.main(SMALL[name]) == 1
     assert "DIFFERENT" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("name", NATIVE)
+def test_native_example_agrees_with_its_serial_run(name: str, workers: int) -> None:
+    compiler()  # skips where there is none
+    env = {"TASKRT_NUM_THREADS": str(workers)}
+    result = run_script(EXAMPLES / f"native/{name}.py", *NATIVE[name], env=env)
+    first, *lines = result.stdout.splitlines()
+    assert first.endswith(f", {workers} worker{'s' * (workers > 1)}")
+    assert lines[0].split()[0] == "serial"
+    assert lines[1].endswith(" x serial")
+    assert lines[-1].split() == ["answers", "equal"]
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_native_example_fails_when_the_answers_differ(
+    name: str,
+    load: Load,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    compiler()
+    example = load(f"native.{name}")
+    monkeypatch.setattr(example, "serial", lambda *_: -1)
+    if name == "matmul":  # which leaves its answer in an array of zeros
+        assert example.main(NATIVE[name]) == 1
+    else:
+        assert example.measure(NATIVE[name]).equal is False
+    assert example.measure(NATIVE[name]).show() == 1
+    assert "DIFFERENT" in capsys.readouterr().out
+
+
+def test_native_example_says_that_it_needs_a_compiler() -> None:
+    env = {"CC": "no-such-compiler -O2"}
+    result = run_script(EXAMPLES / "native/uts.py", env=env, expect=1)
+    assert result.stderr == (
+        "uts needs a C compiler: no no-such-compiler here. Set CC to one.\n"
+    )
+
+
+@pytest.mark.parametrize("height", [0, 1, 4, 6])
+def test_uts_grows_the_trees_that_python_does(load: Load, height: int) -> None:
+    compiler()
+    example = load("native.uts")
+    library = load("native._build").load("uts")
+    found = example.uts(library, height)
+    assert found == example.serial(library, height) == tree(example.SEED, height)
+
+
+def tree(seed: int, height: int) -> tuple[int, int, int]:
+    """Return nodes, leaves and depth of a tree of UTS, grown by hashlib."""
+    level = [hashlib.sha1(bytes(16) + seed.to_bytes(4, "big")).digest()]
+    nodes = leaves = depth = 0
+    while True:
+        drawn = [int.from_bytes(node[16:], "big") & 0x7FFFFFFF for node in level]
+        counts = [int(math.log(1 - x / 2**31) / math.log(0.8)) for x in drawn]
+        if depth == height:
+            counts = [0] * len(level)
+        nodes += len(level)
+        leaves += counts.count(0)
+        if not any(counts):
+            return nodes, leaves, depth
+        depth += 1
+        level = [
+            hashlib.sha1(node + place.to_bytes(4, "big")).digest()
+            for node, count in zip(level, counts)
+            for place in range(count)
+        ]
+
+
+@pytest.mark.parametrize("n", [1, 31, 33, 64, 101])
+def test_native_matmul_multiplies(load: Load, n: int) -> None:
+    compiler()
+    example = load("native.matmul")
+    a = array.array("d", (i + k for i in range(n) for k in range(n)))
+    b = array.array("d", (k - j for k in range(n) for j in range(n)))
+    c = array.array("d", [1]) * (n * n)
+    example.matmul(load("native._build").load("matmul"), a, b, c, n)
+    for i, j in itertools.product(range(n), repeat=2):
+        assert c[i * n + j] == 1 + sum((i + k) * (k - j) for k in range(n))
+
+
+@pytest.mark.parametrize(("n", "boards"), [(1, 1), (2, 0), (4, 2), (6, 4), (8, 92)])
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_native_nqueens_counts_right(
+    load: Load, n: int, boards: int, rows: int
+) -> None:
+    compiler()
+    example = load("native.nqueens")
+    library = load("native._build").load("nqueens")
+    assert example.queens(library, n, min(rows, n)) == boards
+
+
+@pytest.mark.parametrize(("n", "rows"), [(0, 0), (17, 1), (4, 5), (4, -1)])
+def test_native_nqueens_refuses_what_has_no_room(load: Load, n: int, rows: int) -> None:
+    compiler()
+    example = load("native.nqueens")
+    library = load("native._build").load("nqueens")
+    with pytest.raises(NativeError, match="the board has 1 to 16 rows"):
+        example.queens(library, n, rows)
 
 
 def test_psort_says_what_to_install(tmp_path: Path) -> None:
