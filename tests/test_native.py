@@ -227,6 +227,9 @@ class TestProcess:
     def test_exit_runs_what_is_pending(self, lib: ctypes.CDLL, threads: str) -> None:
         assert self.run(lib, "native_exit", threads) == {"610": 50}
 
+    def test_shutdown_ends_what_runs(self, lib: ctypes.CDLL, threads: str) -> None:
+        assert self.run(lib, "native_shutdown", threads) == {"ended": 1}
+
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
     @pytest.mark.skipif(under_asan(), reason="its allocator does not survive forks")
     def test_fork_in_a_call_and_beside_native_work(

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from support.gates import here
+from support.gates import Gate, here
 from support.native import caller, pair
 
 import taskrt
@@ -149,6 +149,44 @@ def test_call_that_waits_for_its_own_work_is_refused(
     started.set()
     with pytest.raises(DeadlockError, match="would never end"):
         fetch(tasks[0])
+
+
+def test_circle_through_a_task_of_the_call_is_refused(
+    lib: ctypes.CDLL, set_num_threads: Resize
+) -> None:
+    set_num_threads(3)
+    started = threading.Event()
+    tasks: list[Task[None]] = []
+
+    def wait_for_the_work() -> None:
+        fetch(tasks[0])
+
+    def call() -> None:
+        started.wait()
+        fetch(spawn(wait_for_the_work))
+
+    tasks.append(native.spawn(lib.calls_in_stolen_child, caller(0, call)))
+    started.set()
+    with pytest.raises(DeadlockError, match="would never end"):
+        fetch(tasks[0])
+
+
+def test_cancellation_reaches_a_call_of_a_stolen_child(
+    lib: ctypes.CDLL, set_num_threads: Resize
+) -> None:
+    set_num_threads(4)
+    waiting = threading.Event()
+    with Gate() as gate:
+
+        def call() -> None:
+            waiting.set()
+            fetch(gate.task)
+
+        task = native.spawn(lib.calls_in_stolen_child, caller(0, call))
+        waiting.wait()
+        assert task.cancel()
+        wait(task)
+        assert task.cancelled()
 
 
 def test_callback_that_attaches_by_itself_may_wait(lib: ctypes.CDLL) -> None:

@@ -84,6 +84,12 @@ def test_range_may_be_as_long_as_the_numbers_go(lib: ctypes.CDLL) -> None:
         native.for_range(lib.measure, -(2**63), 2**63 - 1, seen)
 
 
+def test_reduction_of_the_longest_range(lib: ctypes.CDLL) -> None:
+    result = array.array("Q", [0])
+    native.reduce(lib.count_indices, lib.add_counts, -(2**63), 2**63 - 1, result)
+    assert result[0] == 2**64 - 1
+
+
 def test_empty_range_calls_nothing(lib: ctypes.CDLL) -> None:
     native.for_range(lib.count_up, 5, 5, None)
     native.for_range(lib.count_up, 5, -5, None)

@@ -388,6 +388,7 @@ def test_the_scripts_are_all_run() -> None:
         for name in (
             "test_process.py",
             "test_runtime.py",
+            "test_native.py",
             "core/test_free_threading.py",
         )
     )

@@ -237,9 +237,10 @@ struct Fiber {
     Fiber *previous, *next; /* all runners of the worker */
     Fiber *next_idle;       /* runners that wait for a task */
     wake_reason reason;     /* of the last wait that was cut short */
-    const trt_work *serves; /* native work that the task here calls Python for */
     /* Guarded by core->waits: */
     trt_work *work;      /* native work that runs here, innermost first, or NULL */
+    trt_work *serves;    /* native work that the task here calls Python for, or NULL */
+    Fiber *next_host;    /* others that serve it */
     Wait *wait;          /* present wait, for cancellation */
     TaskObject *awaited; /* what it waits for without a deadline, borrowed */
 };
@@ -302,11 +303,12 @@ void hub_breathe(Worker *w);
 
 struct Worker {
     trt_worker base;
-    trt_crew crew;     /* its part in native work */
-    trt_strand *calls; /* strands that want to call Python and have no stack for it */
-    Fiber root;        /* the thread's own stack */
-    Fiber hub;         /* the pool thread's own stack, or main's hub greenlet */
-    Fiber *current;    /* whose stack is in use */
+    trt_crew crew;       /* its part in native work */
+    trt_strand *calls;   /* strands that want to call Python and have no stack for it */
+    trt_strand *hosting; /* the one that the task which is started now shall host */
+    Fiber root;          /* the thread's own stack */
+    Fiber hub;           /* the pool thread's own stack, or main's hub greenlet */
+    Fiber *current;      /* whose stack is in use */
     trt_inbox_node *ready_head, *ready_tail;
     Fiber *runners; /* all of them */
     Fiber *idle;    /* those without a task, most recent first */
@@ -355,7 +357,8 @@ typedef struct Core {
     PyObject *sigint;                                                 /* needed */
 
     trt_pool *pool;
-    trt_mutex waits;    /* who waits for what; a leaf */
+    trt_mutex waits;    /* who waits for what, and all native work; a leaf */
+    trt_work *works;    /* all native work; under core->waits */
     trt_mutex contexts; /* entering and leaving contexts that users gave; a leaf */
     trt_mutex life;     /* start, stop, resize, adopt; pool->lock inside */
     _Atomic(uint32_t) generation; /* of this process; a fork makes it larger */
@@ -451,11 +454,15 @@ bool native_serve_detached(Worker *w);
 void native_host_calls(Worker *w);
 /* The crew's hook: a strand that was run without Python needs it. Detached. */
 void native_take_call(trt_crew *crew, trt_strand *s);
-/* Whether the native work on a fiber waits for the call into Python that `caller` makes
- * for it. Caller holds core->waits. */
-bool native_waits_for(const Fiber *fiber, const Fiber *caller);
+/* Whether some of what stopped on this worker can go on. */
+bool native_can_go_on(Worker *w);
+/* A fiber that calls Python for work that runs on `fiber`, after `host`, NULL for the
+ * first; NULL if there is no other. Caller holds core->waits. */
+Fiber *native_next_host_locked(const Fiber *fiber, const Fiber *host);
 /* Ask the work that runs on the fiber to end. Caller holds core->waits. */
 void native_cancel_locked(Fiber *fiber);
+/* Ask all native work to end. */
+void native_cancel_all(void);
 PyObject *core_run_native(PyObject *, PyObject *const *, Py_ssize_t);
 PyObject *core_run_native_range(PyObject *, PyObject *const *, Py_ssize_t);
 PyObject *core_run_native_reduce(PyObject *, PyObject *const *, Py_ssize_t);

@@ -192,6 +192,7 @@ end_runtime(Worker *w, bool patient, uint64_t deadline)
     }
     /* What is left waits for somebody who never comes, or is not wanted. */
     trt_store_seq_cst(&core->cancel_all, true);
+    native_cancel_all();
     lifecycle_unpark_all();
     for (int round = 0; round < 2; round++) {
         const bool bounded =

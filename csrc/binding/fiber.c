@@ -41,14 +41,6 @@ take_inbox(Worker *w)
     }
 }
 
-/* Main's own code does not go on while main has stopped in the middle of native code
- * that it took from others: it might never come back to end that. */
-static bool
-is_held(Worker *w, trt_inbox_node *node)
-{
-    return node == &w->root.ready && w->crew.active > 0;
-}
-
 static void
 unlink_ready(Worker *w, trt_inbox_node *previous, trt_inbox_node *node)
 {
@@ -66,15 +58,11 @@ Fiber *
 fiber_ready_pop(Worker *w)
 {
     take_inbox(w);
-    trt_inbox_node *previous = NULL, *node = w->ready_head;
-    if (node && is_held(w, node)) {
-        previous = node;
-        node = node->next;
-    }
+    trt_inbox_node *const node = w->ready_head;
     if (!node) {
         return NULL;
     }
-    unlink_ready(w, previous, node);
+    unlink_ready(w, NULL, node);
     return fiber_from_ready(node);
 }
 
@@ -96,9 +84,7 @@ fiber_ready_remove(Worker *w, Fiber *fiber)
 bool
 fiber_any_ready(Worker *w)
 {
-    const trt_inbox_node *const node = w->ready_head;
-    return (node && (!is_held(w, w->ready_head) || node->next)) ||
-           !trt_inbox_is_empty(&w->base.inbox);
+    return w->ready_head || !trt_inbox_is_empty(&w->base.inbox);
 }
 
 void
@@ -191,8 +177,8 @@ timer_is_due(Worker *w)
 bool
 fiber_has_others(Worker *w)
 {
-    return timer_is_due(w) || fiber_any_ready(w) || trt_deque_size(&w->pinned) > 0 ||
-           trt_deque_size(&w->base.deque) > 0 ||
+    return timer_is_due(w) || fiber_any_ready(w) || native_can_go_on(w) ||
+           trt_deque_size(&w->pinned) > 0 || trt_deque_size(&w->base.deque) > 0 ||
            (w->base.takes_injected && trt_injector_size(&core->pool->injector) > 0);
 }
 
@@ -282,9 +268,6 @@ fiber_cancel_all(Worker *w)
         for (TaskObject *task = fiber->task; task; task = task->outer) {
             trt_task_set_flags(&task->base, TRT_TASK_CANCEL_REQUESTED);
         }
-        trt_mutex_lock(&core->waits);
-        native_cancel_locked(fiber);
-        trt_mutex_unlock(&core->waits);
         wait_interrupt(fiber, WAKE_CANCELLED);
     }
 }

@@ -23,7 +23,7 @@ hub_breathe(Worker *w)
 bool
 hub_is_needed(Worker *w)
 {
-    return fiber_any_ready(w) || w->prefers_unstarted ||
+    return fiber_any_ready(w) || native_can_go_on(w) || w->prefers_unstarted ||
            trt_timers_next_deadline(&w->base.timers) != TRT_FOREVER ||
            (trt_load_relaxed(&core->cancel_all) &&
             !trt_load_relaxed(&w->cancel_seen)) ||
@@ -179,6 +179,10 @@ hub_loop(Worker *w)
                 Py_None); /* forked by a callback, or as something died */
         }
         fire_timers(w);
+        if (w->calls) {
+            native_host_calls(w);
+            continue;
+        }
         Fiber *const fiber = w->prefers_unstarted ? NULL : fiber_ready_pop(w);
         if (fiber) {
             w->woken = false;
@@ -186,10 +190,6 @@ hub_loop(Worker *w)
             if (fiber_switch(w, fiber) < 0) {
                 PyErr_WriteUnraisable(NULL);
             }
-            continue;
-        }
-        if (w->calls) {
-            native_host_calls(w);
             continue;
         }
         TaskObject *const task = hub_next_task(w);

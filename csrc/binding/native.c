@@ -7,31 +7,16 @@
  * wants to call Python, the host calls. The children are taken by workers that have no
  * task to run, detached, on strands without a host; one of those that wants to call
  * Python gets one then. */
-#include "core.h"
+#include "native.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum {
     /* Stolen children between two looks for Python tasks in the queues of others. */
     TURNS = 16,
+    /* Waits for one another that are followed in the search for main's work. */
+    STEPS_MAX = 64,
 };
-
-/* One piece of work. On the heap: other threads look at it while the stack of its host
- * is put away. */
-typedef struct Work {
-    trt_work base;
-    trt_frame first;   /* the task that the work began with; nobody joins it */
-    PyObject *context; /* what functions that are called run in copies of, or NULL */
-    trt_work *outer;   /* the work that runs beneath on the same fiber */
-    /* Arguments of loops. */
-    int64_t begin, end, grain;
-    void *fn, *arg;
-    trt_reduction how; /* of a reduction; its arg is the work */
-    void (*combine)(void *, const void *, void *);
-    void *result;
-    void *neutral; /* owned: what *result was at first */
-} Work;
 
 /* ---- hosts ----------------------------------------------------------------------- */
 
@@ -89,7 +74,8 @@ call_python(Worker *w, trt_strand *s)
     PyObject *const earlier = PyErr_Occurred() ? trt_py_take_error() : NULL;
     s->call_status = s->call_fn(s->call_arg);
     if (w->generation != trt_load_relaxed(&core->generation)) {
-        lifecycle_end_child(Py_None); /* it has forked: the rest is the parent's */
+        /* It has forked: the rest is the parent's. */
+        lifecycle_end_child(PyErr_Occurred() ? NULL : Py_None);
     }
     if (PyErr_Occurred()) {
         PyObject *const error = trt_py_take_error();
@@ -131,6 +117,18 @@ drive(Worker *w, trt_strand *s)
 
 /* ---- work that begins here ------------------------------------------------------- */
 
+Fiber *
+native_next_host_locked(const Fiber *fiber, const Fiber *host)
+{
+    const trt_work *work = host ? host->serves : fiber->work;
+    Fiber *next = host ? host->next_host : work ? ((const Work *)work)->hosts : NULL;
+    while (!next && work) {
+        work = ((const Work *)work)->outer;
+        next = work ? ((const Work *)work)->hosts : NULL;
+    }
+    return next;
+}
+
 void
 native_cancel_locked(Fiber *fiber)
 {
@@ -139,35 +137,84 @@ native_cancel_locked(Fiber *fiber)
     }
 }
 
-bool
-native_waits_for(const Fiber *fiber, const Fiber *caller)
-{
-    const trt_work *work = caller->serves ? fiber->work : NULL;
-    while (work && work != caller->serves) {
-        work = ((const Work *)work)->outer;
-    }
-    return work != NULL;
-}
-
-/* Enter the work where cancellation finds it. */
-static void
-enter_work(Fiber *fiber, Work *work)
+void
+native_cancel_all(void)
 {
     trt_mutex_lock(&core->waits);
-    work->outer = fiber->work;
-    fiber->work = &work->base;
-    /* [cancel-wait] a request that has come before has not seen the work. */
-    if (fiber->task && wait_cancel_requested(fiber->task)) {
+    for (Work *work = (Work *)core->works; work; work = work->next) {
         trt_store_relaxed(&work->base.cancel, 1);
     }
     trt_mutex_unlock(&core->waits);
 }
 
+/* Enter the work where others find it. */
+static void
+enter_work(Worker *w, Fiber *fiber, Work *work)
+{
+    work->task = fiber->task;
+    work->foreign = fiber->task ? task_flag(fiber->task, TASK_FOREIGN)
+                                : w->base.kind == TRT_WORKER_FOREIGN;
+    trt_mutex_lock(&core->waits);
+    work->next = (Work *)core->works;
+    if (work->next) {
+        work->next->previous = work;
+    }
+    core->works = &work->base;
+    work->outer = fiber->work;
+    fiber->work = &work->base;
+    /* [cancel-wait] a request that has come before has not seen the work. */
+    if (trt_load_relaxed(&core->cancel_all) ||
+        (fiber->task && wait_cancel_requested(fiber->task))) {
+        trt_store_relaxed(&work->base.cancel, 1);
+    }
+    trt_mutex_unlock(&core->waits);
+}
+
+/* It is the innermost on its fiber, unless user code has switched between greenlets of
+ * its own. */
 static void
 leave_work(Fiber *fiber, Work *work)
 {
     trt_mutex_lock(&core->waits);
-    fiber->work = work->outer;
+    trt_work **link = &fiber->work;
+    while (*link != &work->base) {
+        link = &((Work *)*link)->outer;
+    }
+    *link = work->outer;
+    if (work->previous) {
+        work->previous->next = work->next;
+    } else {
+        core->works = work->next ? &work->next->base : NULL;
+    }
+    if (work->next) {
+        work->next->previous = work->previous;
+    }
+    trt_mutex_unlock(&core->waits);
+}
+
+static void
+enter_host(Fiber *fiber, Work *work)
+{
+    trt_mutex_lock(&core->waits);
+    fiber->serves = &work->base;
+    fiber->next_host = work->hosts;
+    work->hosts = fiber;
+    if (trt_load_relaxed(&work->base.cancel)) { /* [cancel-wait] as in enter_work */
+        trt_task_set_flags(&fiber->task->base, TRT_TASK_CANCEL_REQUESTED);
+    }
+    trt_mutex_unlock(&core->waits);
+}
+
+static void
+leave_host(Fiber *fiber)
+{
+    trt_mutex_lock(&core->waits);
+    Fiber **link = &((Work *)fiber->serves)->hosts;
+    while (*link != fiber) {
+        link = &(*link)->next_host;
+    }
+    *link = fiber->next_host;
+    fiber->serves = NULL;
     trt_mutex_unlock(&core->waits);
 }
 
@@ -227,8 +274,8 @@ outcome(Worker *w, const Work *work, int status)
     }
 }
 
-static void
-work_free(Work *work)
+void
+native_free(Work *work)
 {
     Py_XDECREF(work->context);
     Py_XDECREF((PyObject *)trt_load_relaxed(&work->base.error));
@@ -237,8 +284,8 @@ work_free(Work *work)
     free(work);
 }
 
-static Work *
-work_new(trt_function fn, void *arg)
+Work *
+native_new(trt_function fn, void *arg)
 {
     Work *const work = calloc(1, sizeof *work);
     if (!work) {
@@ -252,29 +299,29 @@ work_new(trt_function fn, void *arg)
     if (context) {
         work->context = PyContext_Copy(context);
         if (!work->context) {
-            work_free(work);
+            native_free(work);
             return NULL;
         }
     }
     return work;
 }
 
-/* Run it to its end, on a strand of this thread. Frees it. */
-static PyObject *
-run(Work *work)
+PyObject *
+native_run(Work *work)
 {
-    Worker *const w = worker_self();
+    const bool started = trt_load_relaxed(&core->threads) > 0 || lifecycle_start() == 0;
+    Worker *const w = started ? worker_self() : NULL;
     if (!w || wait_checkpoint(w->current) < 0) {
-        work_free(work);
+        native_free(work);
         return NULL;
     }
     Fiber *const fiber = w->current;
     trt_strand *const s = trt_strand_take(&w->crew.strands);
     if (!s) {
-        work_free(work);
+        native_free(work);
         return PyErr_NoMemory();
     }
-    enter_work(fiber, work);
+    enter_work(w, fiber, work);
     trt_strand_begin(s, &work->first, &work->base.cancel);
     drive(w, s);
     const int status = s->status;
@@ -282,7 +329,7 @@ run(Work *work)
     leave_work(fiber, work);
     PyObject *result = outcome(w, work, status);
     if (status != TRT_MISUSE) { /* or a child that was forgotten may still run */
-        work_free(work);
+        native_free(work);
     }
     if (fiber == &w->root && signals_resume_root(w) < 0) {
         Py_CLEAR(result);
@@ -302,16 +349,46 @@ finds_python_work(Worker *w, uint32_t turn)
 }
 
 bool
+native_can_go_on(Worker *w)
+{
+    return w->calls || w->crew.ready || !trt_inbox_is_empty(&w->base.strand_inbox);
+}
+
+/* The work that main's own code waits for, in the end, without a deadline; NULL if
+ * there is none. Main takes children of that alone, since its code cannot go on before
+ * those have ended: it might never come back to go on with one of them. */
+static const _Atomic(uint32_t) *
+awaited_work(Worker *main)
+{
+    trt_mutex_lock(&core->waits);
+    const TaskObject *task = main->root.awaited;
+    const trt_work *work = task ? NULL : main->root.work; /* it waits in a join */
+    for (int steps = 0; task && !work && steps < STEPS_MAX; steps++) {
+        const Fiber *const fiber = trt_load_relaxed(&task->fiber);
+        if (!fiber || task_is_finished((TaskObject *)task)) {
+            break;
+        }
+        const Work *const inner = (const Work *)fiber->work;
+        work = inner && inner->task == task ? &inner->base : NULL;
+        task = fiber->task == task ? fiber->awaited : NULL;
+    }
+    trt_mutex_unlock(&core->waits);
+    return work ? &work->cancel : NULL;
+}
+
+bool
 native_serve_detached(Worker *w)
 {
     if (!trt_crew_is_needed(&w->crew)) {
         return false;
     }
-    const bool takes_nothing = lifecycle_takes_nothing(w);
+    const bool is_main = w->base.kind == TRT_WORKER_MAIN;
+    const _Atomic(uint32_t) *const only = is_main ? awaited_work(w) : NULL;
+    const bool steals = !lifecycle_takes_nothing(w) && (!is_main || only);
     uint32_t turn = 0;
     bool found;
     do {
-        found = takes_nothing ? trt_crew_resume(&w->crew) : trt_crew_serve(&w->crew);
+        found = steals ? trt_crew_serve(&w->crew, only) : trt_crew_resume(&w->crew);
         turn += found;
     } while (found && !finds_python_work(w, turn));
     return turn > 0;
@@ -337,251 +414,65 @@ native_take_call(trt_crew *crew, trt_strand *s)
     w->calls = s;
 }
 
-/* A task that goes on with the first strand of w->calls; it starts at once. */
+/* A task that hosts a strand; it runs in a copy of the work's context. */
+static TaskObject *
+host_task(const Work *work)
+{
+    TaskObject *const task = task_new(core->host_function, NULL, 0, NULL);
+    if (!task) {
+        return NULL;
+    }
+    if (work->context) {
+        PyObject *const context = PyContext_Copy(work->context);
+        if (!context) {
+            Py_DECREF(task);
+            return NULL;
+        }
+        Py_XSETREF(task->context, context);
+    }
+    if (work->foreign) {
+        trt_task_set_flags(&task->base, TASK_FOREIGN);
+    }
+    return task;
+}
+
 void
 native_host_calls(Worker *w)
 {
     trt_strand *const s = w->calls;
-    const Work *const work = (Work *)trt_work_of(&s->frames.base);
-    TaskObject *const task = task_new(core->host_function, NULL, 0, NULL);
-    PyObject *context = NULL;
-    if (task && (!work->context || (context = PyContext_Copy(work->context)))) {
-        Py_XSETREF(task->context, context);
+    TaskObject *const task = host_task((Work *)trt_work_of(&s->frames.base));
+    w->calls = s->next;
+    w->hosting = s;
+    if (task) {
         trt_count(&w->base.counters.spawned);
         const bool claimed = trt_task_claim(&task->base);
         TRT_ASSERT(claimed);
         (void)claimed;
         fiber_start_task(w, task);
-        return;
     }
-    Py_XDECREF(task);
-    PyErr_Clear();
-    w->calls = s->next;
-    s->call_status = TRT_NO_MEMORY; /* the call has not been made */
-    trt_crew_go_on(&w->crew, s);
+    if (w->hosting == s) { /* no memory for it */
+        w->hosting = NULL;
+        PyErr_Clear();
+        s->call_status = TRT_NO_MEMORY; /* the call has not been made */
+        trt_crew_go_on(&w->crew, s);
+    }
 }
 
-/* The function of that task. */
+/* The function of that task, which starts at once. */
 PyObject *
 core_host_strand(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
     Worker *const w = worker_current;
-    trt_strand *const s = w->calls;
-    w->calls = s->next;
-    /* What it waits for must not wait for this work: see native_waits_for. */
+    trt_strand *const s = w->hosting;
+    w->hosting = NULL;
     Fiber *const fiber = w->current;
-    fiber->serves = trt_work_of(&s->frames.base);
+    enter_host(fiber, (Work *)trt_work_of(&s->frames.base));
     call_python(w, s);
     drive(w, s);
-    fiber->serves = NULL;
+    leave_host(fiber);
     trt_crew_end(&w->crew, s);
     if (PyErr_Occurred()) {
         return NULL; /* thrown into this stack */
     }
     Py_RETURN_NONE;
-}
-
-/* ---- what Python calls ----------------------------------------------------------- */
-
-/* A pointer from Python: an integer, or where a buffer begins, which stays put until
- * the view is released. 0 or −1. */
-static int
-get_pointer(PyObject *op, Py_buffer *view, int flags, void **pointer)
-{
-    *pointer = NULL;
-    view->obj = NULL;
-    if (op == Py_None) {
-        return 0;
-    }
-    if (PyLong_Check(op)) {
-        *pointer = PyLong_AsVoidPtr(op);
-        return PyErr_Occurred() ? -1 : 0;
-    }
-    if (PyObject_GetBuffer(op, view, flags) < 0) {
-        return -1;
-    }
-    *pointer = view->buf;
-    return 0;
-}
-
-static void *
-get_function(PyObject *op)
-{
-    void *const fn = PyLong_AsVoidPtr(op);
-    if (!fn && !PyErr_Occurred()) {
-        PyErr_SetString(PyExc_ValueError, "the native function is a null pointer");
-    }
-    return fn;
-}
-
-static bool
-check_count(const char *who, Py_ssize_t given, Py_ssize_t taken)
-{
-    if (given != taken) {
-        PyErr_Format(PyExc_TypeError, "%s() takes %zd arguments (%zd given)", who,
-                     taken, given);
-    }
-    return given == taken;
-}
-
-/* _run_native(address, data): call int32_t fn(trt_context *, void *). */
-PyObject *
-core_run_native(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs)
-{
-    if (!check_count("_run_native", nargs, 2)) {
-        return NULL;
-    }
-    Py_buffer view;
-    void *arg;
-    void *const fn = get_function(args[0]);
-    if (!fn || get_pointer(args[1], &view, PyBUF_SIMPLE, &arg) < 0) {
-        return NULL;
-    }
-    Work *const work = work_new((trt_function)fn, arg);
-    PyObject *const result = work ? run(work) : NULL;
-    PyBuffer_Release(&view);
-    return result;
-}
-
-static int
-range_task(trt_context *ctx, void *arg)
-{
-    const Work *const work = arg;
-    return trt_parallel_for(ctx, work->begin, work->end, work->grain,
-                            (trt_range_function)work->fn, work->arg);
-}
-
-/* The parts of a loop that are numbers: begin, end, grain. 0 or −1. */
-static int
-get_range(PyObject *const *args, int64_t *begin, int64_t *end, int64_t *grain)
-{
-    *begin = PyLong_AsLongLong(args[0]);
-    *end = PyErr_Occurred() ? 0 : PyLong_AsLongLong(args[1]);
-    *grain = PyErr_Occurred() ? 0 : PyLong_AsLongLong(args[2]);
-    return PyErr_Occurred() ? -1 : 0;
-}
-
-/* _run_native_range(address, begin, end, grain, data): call
- * int32_t fn(trt_context *, int64_t, int64_t, void *) for parts of the range. */
-PyObject *
-core_run_native_range(PyObject *Py_UNUSED(module), PyObject *const *args,
-                      Py_ssize_t nargs)
-{
-    int64_t begin, end, grain;
-    Py_buffer view;
-    void *arg;
-    if (!check_count("_run_native_range", nargs, 5)) {
-        return NULL;
-    }
-    void *const fn = get_function(args[0]);
-    if (!fn || get_range(args + 1, &begin, &end, &grain) < 0 ||
-        get_pointer(args[4], &view, PyBUF_SIMPLE, &arg) < 0) {
-        return NULL;
-    }
-    Work *const work = work_new(range_task, NULL);
-    PyObject *result = NULL;
-    if (work) {
-        work->first.arg = work;
-        work->fn = fn;
-        work->arg = arg;
-        work->begin = begin;
-        work->end = end;
-        work->grain = grain;
-        result = run(work);
-    }
-    PyBuffer_Release(&view);
-    return result;
-}
-
-/* ---- reductions ------------------------------------------------------------------ */
-
-typedef int (*fold_function)(trt_context *, int64_t, int64_t, void *, void *);
-
-static void
-reduce_start(void *acc, void *arg)
-{
-    const Work *const work = arg;
-    memcpy(acc, work->neutral, work->how.size);
-}
-
-static int
-reduce_fold(trt_context *ctx, int64_t begin, int64_t end, void *acc, void *arg)
-{
-    const Work *const work = arg;
-    return ((fold_function)work->fn)(ctx, begin, end, acc, work->arg);
-}
-
-static void
-reduce_combine(void *acc, const void *after, void *arg)
-{
-    const Work *const work = arg;
-    work->combine(acc, after, work->arg);
-}
-
-static int
-reduce_task(trt_context *ctx, void *arg)
-{
-    Work *const work = arg;
-    return trt_parallel_reduce(ctx, work->begin, work->end, work->grain, &work->how,
-                               work, work->result);
-}
-
-/* Fill in what reduce_task needs, but for the numbers. */
-static Work *
-reduction_new(void *fold, void *combine, void *arg, const Py_buffer *result)
-{
-    Work *const work = work_new(reduce_task, NULL);
-    if (!work) {
-        return NULL;
-    }
-    work->first.arg = work;
-    work->fn = fold;
-    work->combine = (void (*)(void *, const void *, void *))combine;
-    work->arg = arg;
-    work->how = (trt_reduction){.size = (size_t)result->len,
-                                .start = reduce_start,
-                                .fold = reduce_fold,
-                                .combine = reduce_combine};
-    work->result = result->buf;
-    work->neutral = malloc(work->how.size + 1);
-    if (!work->neutral) {
-        work_free(work);
-        PyErr_NoMemory();
-        return NULL;
-    }
-    memcpy(work->neutral, result->buf, work->how.size);
-    return work;
-}
-
-/* _run_native_reduce(fold, combine, begin, end, grain, data, result): fold the range
- * into the buffer `result`, whose content is the neutral element. */
-PyObject *
-core_run_native_reduce(PyObject *Py_UNUSED(module), PyObject *const *args,
-                       Py_ssize_t nargs)
-{
-    int64_t begin, end, grain;
-    Py_buffer data, result;
-    void *arg;
-    if (!check_count("_run_native_reduce", nargs, 7)) {
-        return NULL;
-    }
-    void *const fold = get_function(args[0]);
-    void *const combine = fold ? get_function(args[1]) : NULL;
-    if (!combine || get_range(args + 2, &begin, &end, &grain) < 0 ||
-        get_pointer(args[5], &data, PyBUF_SIMPLE, &arg) < 0) {
-        return NULL;
-    }
-    PyObject *outcome = NULL;
-    if (PyObject_GetBuffer(args[6], &result, PyBUF_WRITABLE) == 0) {
-        Work *const work = reduction_new(fold, combine, arg, &result);
-        if (work) {
-            work->begin = begin;
-            work->end = end;
-            work->grain = grain;
-            outcome = run(work);
-        }
-        PyBuffer_Release(&result);
-    }
-    PyBuffer_Release(&data);
-    return outcome;
 }

@@ -71,6 +71,27 @@ wait_interrupt(Fiber *fiber, wake_reason reason)
     return wait != NULL;
 }
 
+/* Cut short one wait of a task that has been asked to end, or of a call into Python
+ * that its native work makes; NULL if none is left. Caller holds core->waits. */
+static Wait *
+cancel_locked(TaskObject *task)
+{
+    Fiber *const fiber = trt_load_relaxed(&task->fiber);
+    if (!fiber || task_is_finished(task) || fiber->task != task) {
+        return NULL;
+    }
+    native_cancel_locked(fiber);
+    Wait *wait = decide_locked(fiber, WAKE_CANCELLED);
+    Fiber *host = native_next_host_locked(fiber, NULL);
+    for (; host && !wait; host = native_next_host_locked(fiber, host)) {
+        if (host->task) {
+            trt_task_set_flags(&host->task->base, TRT_TASK_CANCEL_REQUESTED);
+        }
+        wait = decide_locked(host, WAKE_CANCELLED);
+    }
+    return wait;
+}
+
 bool
 task_cancel(TaskObject *task, PyObject *message)
 {
@@ -90,17 +111,15 @@ task_cancel(TaskObject *task, PyObject *message)
     /* [cancel-wait] the flag first, then the look for a wait; the waiter enters its
      * wait first and then looks for the flag, both under the lock. */
     trt_task_set_flags(&task->base, TRT_TASK_CANCEL_REQUESTED);
-    Wait *wait = NULL;
-    trt_mutex_lock(&core->waits);
-    Fiber *const fiber = trt_load_relaxed(&task->fiber);
-    if (fiber && !task_is_finished(task) && fiber->task == task) {
-        wait = decide_locked(fiber, WAKE_CANCELLED);
-        native_cancel_locked(fiber);
-    }
-    trt_mutex_unlock(&core->waits);
-    if (wait) {
-        wait_deliver(wait);
-    }
+    Wait *wait;
+    do {
+        trt_mutex_lock(&core->waits);
+        wait = cancel_locked(task);
+        trt_mutex_unlock(&core->waits);
+        if (wait) {
+            wait_deliver(wait);
+        }
+    } while (wait);
     return true;
 }
 
@@ -126,6 +145,36 @@ wait_checkpoint(Fiber *fiber)
 
 /* ---- entering a wait ------------------------------------------------------------- */
 
+enum { CIRCLE_MAX = 64 }; /* calls into Python inside one another, while looking */
+
+/* Whether `stack` waits, over any number of others, for `fiber`. What a stack waits
+ * for: the task that it awaits, and all that call Python for native work that runs on
+ * it. */
+static bool
+waits_for_locked(Fiber *stack, Fiber *fiber, bool on_thread, int depth)
+{
+    for (;;) {
+        if (stack == fiber || (on_thread && stack->worker == fiber->worker)) {
+            return true; /* with the thread asleep, none of its stacks goes on */
+        }
+        Fiber *host = depth > 0 ? native_next_host_locked(stack, NULL) : NULL;
+        for (; host; host = native_next_host_locked(stack, host)) {
+            if (waits_for_locked(host, fiber, on_thread, depth - 1)) {
+                return true;
+            }
+        }
+        TaskObject *const task = stack->awaited;
+        if (!task || task_is_finished(task) ||
+            trt_task_get_state(&task->base) == TRT_TASK_PENDING) {
+            return false;
+        }
+        stack = trt_load_relaxed(&task->fiber);
+        if (!stack) {
+            return false;
+        }
+    }
+}
+
 /* Whether waiting for `task` from `fiber` would close a circle of waits that nothing
  * can end. Follows task, the stack it runs on, what that stack waits for, and so on.
  * Caller holds core->waits, so the circle cannot change and nothing in it can be freed:
@@ -133,18 +182,10 @@ wait_checkpoint(Fiber *fiber)
 static bool
 closes_cycle_locked(Fiber *fiber, TaskObject *task, bool on_thread)
 {
-    while (task && !task_is_finished(task)) {
-        Fiber *const stack = trt_load_relaxed(&task->fiber);
-        if (!stack || trt_task_get_state(&task->base) == TRT_TASK_PENDING) {
-            return false;
-        }
-        if (stack == fiber || native_waits_for(stack, fiber) ||
-            (on_thread && stack->worker == fiber->worker)) {
-            return true; /* with the thread asleep, none of its stacks goes on */
-        }
-        task = stack->awaited;
-    }
-    return false;
+    Fiber *const stack = trt_load_relaxed(&task->fiber);
+    return stack && !task_is_finished(task) &&
+           trt_task_get_state(&task->base) != TRT_TASK_PENDING &&
+           waits_for_locked(stack, fiber, on_thread, CIRCLE_MAX);
 }
 
 /* The names along the circle, for the message. */

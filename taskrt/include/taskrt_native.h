@@ -27,9 +27,9 @@
  * Rules. A child is joined by the function that spawned it, on every path out of it, in
  * the reverse order of the spawns (newest first). The frame and what the argument
  * points to live until then; the caller's stack is the place for both. A context is
- * passed on to what is called and used by nobody else. A function waits for nothing but
- * its children: it holds no lock across a join. It runs on a stack of taskrt's, with at
- * least 256 KiB left for a function that a join calls; what is larger goes on the heap.
+ * passed on to what is called, never through Python code, and used by nobody else. A
+ * function waits for nothing but its children: it holds no lock across a join. It runs
+ * on a stack of taskrt's, with at least 4 MiB left for a function that a join calls.
  *
  * This header needs no Python.h and nothing to link: what is not inline is called
  * through the context. C11 and C++17; names begin with trt_ or TRT_.

@@ -168,7 +168,7 @@ def take_turns(
         for who, workers in entered:
             data = about.make(size)
             if who == TASKRT:
-                taskrt.set_num_threads(workers)
+                start_workers(workers)
             time.sleep(PAUSE_S)
             start = perf_counter()
             runs[who](data, workers)
@@ -179,6 +179,12 @@ def take_turns(
             if turn:
                 found[who, workers].append(taken)
     return [(*one, times) for one, times in found.items()]
+
+
+def start_workers(workers: int) -> None:
+    """Set their number, and make sure that all of them are there."""
+    taskrt.set_num_threads(workers)
+    taskrt.wait(*(taskrt.spawn(time.sleep, 0.001) for _ in range(2 * workers)))
 
 
 def runner(who: str, library: ctypes.CDLL) -> Callable[[ctypes.Structure, int], None]:

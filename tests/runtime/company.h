@@ -46,7 +46,7 @@ company_make_call(trt_crew *crew, trt_strand *s)
 static inline void
 company_work_or_sleep(struct hand *hand)
 {
-    if (!trt_crew_serve(&hand->crew)) {
+    if (!trt_crew_serve(&hand->crew, NULL)) {
         trt_worker_sleep(&hand->worker, TRT_FOREVER, false, NULL);
     }
 }

@@ -67,7 +67,7 @@ static void
 steal_two(struct litmus *litmus)
 {
     for (int i = 0; i < 2; i++) {
-        const _Atomic(uint32_t) *work;
+        const _Atomic(uint32_t) *work = NULL;
         trt_frame *frame = trt_frames_steal(&litmus->frames, &work);
         if (frame != NULL) {
             litmus->stolen[frame - litmus->kids]++;

@@ -258,10 +258,10 @@ be_robbed_by(trt_context *ctx, void *arg)
     trt_frame child;
     trt_spawn(ctx, &child, return_number, &number);
     memory_is_out = true;
-    CHECK(!trt_crew_turn(thief));
+    CHECK(!trt_crew_turn(thief, NULL));
     CHECK_EQ(trt_load_relaxed(&child.state), TRT_FRAME_PENDING);
     memory_is_out = false;
-    CHECK(trt_crew_turn(thief));
+    CHECK(trt_crew_turn(thief, NULL));
     CHECK_EQ(trt_load_relaxed(&child.state), TRT_FRAME_ENDED);
     return trt_join(ctx, &child);
 }

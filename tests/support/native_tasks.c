@@ -267,3 +267,19 @@ compose_after(void *acc, const void *after, void *arg)
     (void)arg;
     *(affine *)acc = (affine){g.a * f.a, g.a * f.b + g.b};
 }
+
+int
+count_indices(trt_context *ctx, int64_t begin, int64_t end, void *acc, void *arg)
+{
+    (void)ctx;
+    (void)arg;
+    *(uint64_t *)acc += (uint64_t)end - (uint64_t)begin;
+    return TRT_OK;
+}
+
+void
+add_counts(void *acc, const void *after, void *arg)
+{
+    (void)arg;
+    *(uint64_t *)acc += *(const uint64_t *)after;
+}

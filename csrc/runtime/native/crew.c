@@ -116,7 +116,7 @@ trt_crew_resume(trt_crew *crew)
 }
 
 bool
-trt_crew_turn(trt_crew *crew)
+trt_crew_turn(trt_crew *crew, const _Atomic(uint32_t) *only)
 {
     if (trt_crew_resume(crew)) {
         return true;
@@ -126,7 +126,7 @@ trt_crew_turn(trt_crew *crew)
     if (!s) {
         return false;
     }
-    const _Atomic(uint32_t) *cancel;
+    const _Atomic(uint32_t) *cancel = only;
     trt_frame *const frame = trt_worker_steal_frame(crew->worker, &cancel);
     if (!frame) {
         trt_strand_give_back(&crew->strands, s);
@@ -154,10 +154,10 @@ trt_crew_is_needed(const trt_crew *crew)
 }
 
 bool
-trt_crew_serve(trt_crew *crew)
+trt_crew_serve(trt_crew *crew, const _Atomic(uint32_t) *only)
 {
     for (int look = 0; look < SERVE_LOOKS; look++) {
-        if (trt_crew_turn(crew)) {
+        if (trt_crew_turn(crew, only)) {
             return true;
         }
         if (!trt_crew_is_needed(crew) || trt_worker_sees_work(crew->worker)) {

@@ -35,12 +35,13 @@ bool trt_crew_is_needed(const trt_crew *crew);
 /* Go on with a strand that can, if there is one. Owner, detached. */
 bool trt_crew_resume(trt_crew *crew);
 
-/* Do that, or steal a frame and run it. Owner, detached. */
-bool trt_crew_turn(trt_crew *crew);
+/* Do that, or steal a frame and run it; only one of the work that goes by the cancel
+ * word `only`, unless that is NULL. Owner, detached. */
+bool trt_crew_turn(trt_crew *crew, const _Atomic(uint32_t) *only);
 
 /* Do one of these, or look around for a while, as long as native code runs elsewhere
  * and nothing else has come. False: found nothing. Owner, detached. */
-bool trt_crew_serve(trt_crew *crew);
+bool trt_crew_serve(trt_crew *crew, const _Atomic(uint32_t) *only);
 
 /* Run a frame whose state is STOLEN, on a strand that nobody uses, until it waits or
  * has ended. */

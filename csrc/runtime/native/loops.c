@@ -21,7 +21,7 @@ enum {
 typedef struct loop {
     trt_range_function fn;
     void *arg;
-    int64_t grain;
+    uint64_t grain;
     _Atomic(int) status; /* of the first part that has failed; any thread */
 } loop;
 
@@ -30,23 +30,25 @@ typedef struct range {
     int64_t begin, end;
 } range;
 
-static int64_t
+/* Differences of 64-bit integers need 64 bits without a sign. */
+static uint64_t
 length(int64_t begin, int64_t end)
 {
-    /* Differences of 64-bit integers may need 64 bits without a sign: cut those off. */
-    const uint64_t n = begin < end ? (uint64_t)end - (uint64_t)begin : 0;
-    return n > INT64_MAX ? INT64_MAX : (int64_t)n;
+    return begin < end ? (uint64_t)end - (uint64_t)begin : 0;
 }
 
 static int64_t
-choose_grain(int64_t n, int64_t grain, int64_t parts_max)
+advance(int64_t begin, uint64_t by)
 {
-    const int64_t least = n / parts_max + (n % parts_max != 0);
-    if (grain <= 0) {
-        grain = n / PARTS;
-    }
-    grain = grain > least ? grain : least;
-    return grain > 0 ? grain : 1;
+    return (int64_t)((uint64_t)begin + by);
+}
+
+static uint64_t
+choose_grain(uint64_t n, int64_t wanted, uint64_t parts_max)
+{
+    const uint64_t least = n / parts_max + (n % parts_max != 0);
+    const uint64_t grain = wanted > 0 ? (uint64_t)wanted : n / PARTS;
+    return grain > least ? grain : least; /* which is 1 at least */
 }
 
 /* Whether a thief would find something here. */
@@ -74,7 +76,7 @@ run_range(trt_context *ctx, void *arg)
     loop *const l = r.loop;
     while (length(r.begin, r.end) > l->grain && !trt_load_relaxed(&l->status)) {
         if (!has_children(ctx)) {
-            const int64_t middle = r.begin + length(r.begin, r.end) / 2;
+            const int64_t middle = advance(r.begin, length(r.begin, r.end) / 2);
             range left = {l, r.begin, middle}, right = {l, middle, r.end};
             trt_frame child;
             trt_spawn(ctx, &child, run_range, &right);
@@ -87,8 +89,9 @@ run_range(trt_context *ctx, void *arg)
             }
             return TRT_OK;
         }
-        run_part(ctx, l, r.begin, r.begin + l->grain);
-        r.begin += l->grain;
+        const int64_t next = advance(r.begin, l->grain);
+        run_part(ctx, l, r.begin, next);
+        r.begin = next;
     }
     if (r.begin < r.end && !trt_load_relaxed(&l->status)) {
         run_part(ctx, l, r.begin, r.end);
@@ -105,7 +108,7 @@ trt_loop_for(trt_context *ctx, int64_t begin, int64_t end, int64_t grain,
     }
     loop l = {.fn = fn,
               .arg = arg,
-              .grain = choose_grain(length(begin, end), grain, INT64_MAX)};
+              .grain = choose_grain(length(begin, end), grain, UINT64_MAX)};
     trt_store_relaxed(&l.status, TRT_OK);
     range whole = {&l, begin, end};
     run_range(ctx, &whole);
@@ -117,7 +120,8 @@ trt_loop_for(trt_context *ctx, int64_t begin, int64_t end, int64_t grain,
 typedef struct reduction {
     const trt_reduction *how;
     void *arg;
-    int64_t begin, end, grain;
+    int64_t begin, end;
+    uint64_t grain;
     size_t stride; /* bytes from one accumulator to the next */
     char *accumulators;
 } reduction;
@@ -128,9 +132,9 @@ fold_parts(trt_context *ctx, int64_t first, int64_t last, void *arg)
 {
     const reduction *const r = arg;
     for (int64_t part = first; part < last; part++) {
-        const int64_t begin = r->begin + part * r->grain;
-        const int64_t rest = length(begin, r->end);
-        const int64_t end = begin + (rest < r->grain ? rest : r->grain);
+        const int64_t begin = advance(r->begin, (uint64_t)part * r->grain);
+        const uint64_t rest = length(begin, r->end);
+        const int64_t end = advance(begin, rest < r->grain ? rest : r->grain);
         void *const acc = r->accumulators + (size_t)part * r->stride;
         r->how->start(acc, r->arg);
         const int status = r->how->fold(ctx, begin, end, acc, r->arg);
@@ -149,10 +153,10 @@ trt_loop_reduce(trt_context *ctx, int64_t begin, int64_t end, int64_t grain,
     if (begin >= end) {
         return TRT_OK;
     }
-    const int64_t n = length(begin, end);
+    const uint64_t n = length(begin, end);
     reduction r = {.how = how, .arg = arg, .begin = begin, .end = end};
     r.grain = choose_grain(n, grain, PARTS_MAX);
-    const int64_t parts = n / r.grain + (n % r.grain != 0);
+    const int64_t parts = (int64_t)(n / r.grain + (n % r.grain != 0));
     /* On cache lines of their own, for different threads write them. */
     r.stride = (how->size + TRT_CACHE_LINE - 1) / TRT_CACHE_LINE * TRT_CACHE_LINE;
     r.stride = r.stride ? r.stride : TRT_CACHE_LINE;

@@ -288,7 +288,7 @@ void
 trt_strand_begin(trt_strand *s, trt_frame *job, const _Atomic(uint32_t) *cancel)
 {
     s->job = job;
-    s->frames.base.cancel = cancel;
+    trt_frames_begin(&s->frames, cancel);
 }
 
 /* Whether it could not wait after all, for what it waits for has ended. */

@@ -27,10 +27,10 @@
 
 enum {
     /* Address space of a stack. Memory is taken as it is touched. */
-    TRT_STRAND_STACK = 1 << 20,
+    TRT_STRAND_STACK = 16 << 20,
     /* What a function that is called by a join can rely on, as by a call from Python.
      */
-    TRT_STRAND_RESERVE = 1 << 18,
+    TRT_STRAND_RESERVE = 4 << 20,
 };
 
 /* Why a strand has come back. */

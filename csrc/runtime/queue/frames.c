@@ -137,6 +137,14 @@ trt_frames_clear(trt_frames *f)
     return result;
 }
 
+void
+trt_frames_begin(trt_frames *f, const _Atomic(uint32_t) *cancel)
+{
+    trt_mutex_lock(&f->lock); /* thieves look before they claim */
+    f->base.cancel = cancel;
+    trt_mutex_unlock(&f->lock);
+}
+
 /* Claim the oldest frame, then look: the owner, who takes it back and then looks for
  * claims, sees this one, or this sees what the owner has done. */
 static trt_frame *
@@ -162,8 +170,12 @@ trt_frames_steal(trt_frames *f, const _Atomic(uint32_t) **work)
 {
     trt_frame *frame = NULL;
     while (!frame && trt_frames_offer(f) && trt_mutex_try_lock(&f->lock)) {
-        frame = claim_locked(f, work);
+        const bool wanted = !*work || *work == f->base.cancel;
+        frame = wanted ? claim_locked(f, work) : NULL;
         trt_mutex_unlock(&f->lock);
+        if (!wanted) {
+            break;
+        }
         /* A claim that is given up may have hidden a newer frame from somebody who has
          * looked around and gone to sleep: so look again. [asym-fence] step P2. */
         trt_barrier_light();

@@ -92,8 +92,12 @@ trt_frames_offer(const trt_frames *f)
     return trt_load_relaxed(&f->base.head) < trt_load_relaxed(&f->base.tail);
 }
 
+/* Say by which cancel word the work goes that is about to begin. Owner, while empty. */
+void trt_frames_begin(trt_frames *f, const _Atomic(uint32_t) *cancel);
+
 /* Take the oldest frame; NULL if there is none, or if another thief is at it. `work`
- * gets the cancel word that the frame's work goes by. Any thread but the owner's. */
+ * gets the cancel word that the frame's work goes by; unless it was NULL, a frame of
+ * other work is not taken. Any thread but the owner's. */
 trt_frame *trt_frames_steal(trt_frames *f, const _Atomic(uint32_t) **work);
 
 /* The thief has run the frame: tell the one that joins it. After this the frame may be

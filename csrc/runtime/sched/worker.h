@@ -72,8 +72,8 @@ int trt_worker_push(trt_worker *w, void *item);
  * or to trt_worker_stop_searching. */
 void *trt_worker_take(trt_worker *w);
 
-/* Take the oldest child of native code of another worker, or NULL. `work` gets the
- * cancel word that it goes by. Counts as searching, as trt_worker_take does. Owner,
+/* Take the oldest child of native code of another worker, or NULL. `work` is
+ * for trt_frames_steal. Counts as searching, as trt_worker_take does. Owner,
  * attached or not. */
 trt_frame *trt_worker_steal_frame(trt_worker *w, const _Atomic(uint32_t) **work);
 

@@ -511,7 +511,9 @@ struct frames {
 
     void begin(int job)
     {
+        lock.lock($);
         cancel($) = job;
+        lock.unlock($);
     }
 };
 
