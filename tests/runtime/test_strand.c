@@ -221,7 +221,9 @@ test_recursion_is_deeper_than_a_stack(void)
         struct fib f = {.n = DEEP};
         CHECK_EQ(home_run(&home, count_depth, &f), 9);
         CHECK_EQ(f.result, DEEP);
-        CHECK_EQ(home.strands.spare_count, SPARES_MAX);
+        /* Other stacks were used, and some of them are kept. */
+        CHECK(home.strands.spare_count > 0);
+        CHECK(home.strands.spare_count <= SPARES_MAX);
     }
     home_destroy(&home);
 }
