@@ -29,7 +29,8 @@ enum {
     /* Address space of a stack. Memory is taken as it is touched. ThreadSanitizer keeps
      * track of 65,536 calls on one stack, and ends the program after that. */
     TRT_STRAND_STACK = TRT_THREAD_SANITIZER ? 1 << 20 : 16 << 20,
-    /* What a function that is called by a join can rely on, as by a call from Python. */
+    /* What a function that is called by a join can rely on, as by a call from Python.
+     */
     TRT_STRAND_RESERVE = TRT_STRAND_STACK / 4,
 };
 
