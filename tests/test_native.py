@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.child import run_script, under_asan
+from support.child import UNDER_ASAN, run_script
 from support.native import compiler, includes, pair
 
 from taskrt import CancelledError, fetch, native, spawn, wait
@@ -231,7 +231,7 @@ class TestProcess:
         assert self.run(lib, "native_shutdown", threads) == {"ended": 1}
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-    @pytest.mark.skipif(under_asan(), reason="its allocator does not survive forks")
+    @pytest.mark.skipif(UNDER_ASAN, reason="its allocator does not survive forks")
     def test_fork_in_a_call_and_beside_native_work(
         self, lib: ctypes.CDLL, threads: str
     ) -> None:

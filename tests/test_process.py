@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from support.child import Child, Result, run_script
+from support.child import UNDER_ASAN, Child, Result, run_script
 
 TESTS = Path(__file__).parent
 
@@ -262,11 +262,6 @@ def test_exit_after_shutdown(threads: str) -> None:
 # --- fork -----------------------------------------------------------------------------
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-
-# The allocator of GCC 12's AddressSanitizer takes no care of forks: a child inherits
-# its locks as they are at that moment, and hangs if a thread that is just starting or
-# freeing something holds one. So there only processes without other threads are forked.
-UNDER_ASAN = "libasan" in os.environ.get("LD_PRELOAD", "")
 
 forks_at_every_size = pytest.mark.parametrize("threads", "1" if UNDER_ASAN else SIZES)
 

@@ -34,6 +34,11 @@ from typing import Self
 
 TESTS = Path(__file__).parents[1]
 
+# The allocator of GCC 12's AddressSanitizer takes no care of forks: a child inherits
+# its locks as they are at that moment, and hangs if a thread that is just starting or
+# freeing something holds one. So there only processes without other threads are forked.
+UNDER_ASAN = "libasan" in os.environ.get("LD_PRELOAD", "")
+
 
 def listen_to_ctrl_c() -> None:
     """Listen to Ctrl-C, also as a background job of a shell, which ignores it.
@@ -42,16 +47,6 @@ def listen_to_ctrl_c() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def under_asan() -> bool:
-    """Tell whether AddressSanitizer is loaded.
-
-    The allocator of GCC 12's takes no care of forks: a child inherits its locks as they
-    are at that moment, and hangs if a thread that is just starting or freeing something
-    holds one. So there only processes without other threads can be forked.
-    """
-    return "libasan" in os.environ.get("LD_PRELOAD", "")
 
 
 @dataclass(frozen=True)
