@@ -7,13 +7,12 @@
 /* asyncio keeps its running loop by thread. Only programs that have imported it can
  * have one, and code run by a loop always runs in a context. */
 static PyObject *
-asyncio_call(const char *function, PyObject *argument)
+asyncio_call(PyObject *function, PyObject *argument)
 {
-    PyObject *const events = trt_py_loaded_module(core->str_asyncio);
+    PyObject *const events = trt_py_loaded_module(core->str.asyncio_events);
     PyObject *result = NULL;
     if (events) {
-        result = argument ? PyObject_CallMethod(events, function, "O", argument)
-                          : PyObject_CallMethod(events, function, NULL);
+        result = PyObject_CallMethodObjArgs(events, function, argument, NULL);
         Py_DECREF(events);
     }
     PyErr_Clear(); /* not in a state to be asked: there is no loop */
@@ -23,18 +22,18 @@ asyncio_call(const char *function, PyObject *argument)
 static PyObject *
 take_loop(void)
 {
-    PyObject *const events = trt_py_loaded_module(core->str_asyncio);
+    PyObject *const events = trt_py_loaded_module(core->str.asyncio_events);
     if (!events) {
         return NULL;
     }
     Py_DECREF(events);
     PyObject *const error = PyErr_Occurred() ? trt_py_take_error() : NULL;
-    PyObject *loop = asyncio_call("_get_running_loop", NULL);
+    PyObject *loop = asyncio_call(core->str.get_running_loop, NULL);
     if (loop == Py_None) {
         Py_CLEAR(loop);
     }
     if (loop) {
-        Py_XDECREF(asyncio_call("_set_running_loop", Py_None));
+        Py_XDECREF(asyncio_call(core->str.set_running_loop, Py_None));
     }
     if (error) {
         trt_py_set_error(error);
@@ -63,7 +62,7 @@ context_resume(Suspended *suspended)
     if (suspended->loop || firstiter || finalizer) {
         PyObject *const error = PyErr_Occurred() ? trt_py_take_error() : NULL;
         if (suspended->loop) {
-            Py_XDECREF(asyncio_call("_set_running_loop", suspended->loop));
+            Py_XDECREF(asyncio_call(core->str.set_running_loop, suspended->loop));
         }
         Py_XDECREF(suspended->loop);
         Py_XDECREF(firstiter);

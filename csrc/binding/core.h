@@ -349,9 +349,14 @@ struct Worker {
 typedef struct Core {
     PyTypeObject *task_type;
     PyTypeObject *spawner_type;
-    PyObject *cancelled_error, *cancelled, *deadlock_error, *lost_error;
+    PyObject *cancelled_error, *cancelled, *deadlock_error, *lost_error, *native_error;
     PyObject *inherit; /* Spawner's default for context */
-    PyObject *str_timeout, *str_asyncio;
+    /* Names that are looked up again and again. Made anew each time they would pile up
+     * in the interpreter's cache of attributes, thousands of them. */
+    struct {
+        PyObject *timeout, *asyncio_events, *get_running_loop, *set_running_loop;
+        PyObject *threading, *enumerate, *ident, *daemon, *notes, *add_note;
+    } str;
     PyObject *runner_function, *hub_function, *interrupt_function, *host_function;
     PyObject *signal_function, *getsignal_function, *wakeup_function; /* NULL until */
     PyObject *sigint;                                                 /* needed */

@@ -81,7 +81,7 @@ keyword_deadline(const char *who, PyObject *const *values, PyObject *kwnames,
     *deadline = TRT_FOREVER;
     const Py_ssize_t nkw = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
     for (Py_ssize_t i = 0; i < nkw; i++) {
-        if (PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, i), core->str_timeout) != 0) {
+        if (PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, i), core->str.timeout) != 0) {
             PyErr_Format(PyExc_TypeError,
                          "%s got an unexpected keyword argument '%U'; it takes timeout",
                          who, PyTuple_GET_ITEM(kwnames, i));

@@ -403,21 +403,24 @@ static bool
 is_joined_thread(void)
 {
     bool joined = false;
-    PyObject *const threads = call_python("threading", "enumerate");
+    PyObject *const module = PyImport_Import(core->str.threading);
+    PyObject *const threads =
+        module ? PyObject_CallMethodNoArgs(module, core->str.enumerate) : NULL;
     const Py_ssize_t count = threads ? PyList_Size(threads) : 0;
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *const thread =
             PyList_GetItem(threads, i); /* borrowed: the list is ours */
-        PyObject *const ident = PyObject_GetAttrString(thread, "ident");
+        PyObject *const ident = PyObject_GetAttr(thread, core->str.ident);
         if (ident && ident != Py_None &&
             PyLong_AsUnsignedLong(ident) == PyThread_get_thread_ident()) {
-            PyObject *const daemon = PyObject_GetAttrString(thread, "daemon");
+            PyObject *const daemon = PyObject_GetAttr(thread, core->str.daemon);
             joined = daemon == Py_False;
             Py_XDECREF(daemon);
         }
         Py_XDECREF(ident);
     }
     Py_XDECREF(threads);
+    Py_XDECREF(module);
     PyErr_Clear();
     return joined;
 }

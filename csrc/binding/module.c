@@ -182,6 +182,7 @@ get_errors(Core *state)
         {&state->cancelled, "Cancelled"},
         {&state->deadlock_error, "DeadlockError"},
         {&state->lost_error, "TaskLostError"},
+        {&state->native_error, "NativeError"},
     };
     int status = 0;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -192,6 +193,33 @@ get_errors(Core *state)
     }
     Py_DECREF(errors);
     return status;
+}
+
+static int
+get_names(Core *state)
+{
+    const struct {
+        PyObject **where;
+        const char *name;
+    } names[] = {
+        {&state->str.timeout, "timeout"},
+        {&state->str.asyncio_events, "asyncio.events"},
+        {&state->str.get_running_loop, "_get_running_loop"},
+        {&state->str.set_running_loop, "_set_running_loop"},
+        {&state->str.threading, "threading"},
+        {&state->str.enumerate, "enumerate"},
+        {&state->str.ident, "ident"},
+        {&state->str.daemon, "daemon"},
+        {&state->str.notes, "__notes__"},
+        {&state->str.add_note, "add_note"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        *names[i].where = PyUnicode_InternFromString(names[i].name);
+        if (!*names[i].where) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 static int
@@ -230,16 +258,13 @@ core_exec(PyObject *module)
     trt_mutex_init(&state->contexts);
     state->task_type = add_type(module, &task_spec);
     state->spawner_type = add_type(module, &spawner_spec);
-    state->str_timeout = PyUnicode_InternFromString("timeout");
-    state->str_asyncio = PyUnicode_InternFromString("asyncio.events");
     state->runner_function = PyCFunction_New(&runner_def, NULL);
     state->hub_function = PyCFunction_New(&hub_def, NULL);
     state->host_function = PyCFunction_New(&host_def, NULL);
     state->interrupt_function = PyCFunction_New(&interrupt_def, NULL);
-    if (!state->task_type || !state->spawner_type || !state->str_timeout ||
-        !state->str_asyncio || !state->runner_function || !state->hub_function ||
-        !state->host_function || !state->interrupt_function || get_errors(state) < 0 ||
-        get_inherit(state) < 0 ||
+    if (!state->task_type || !state->spawner_type || !state->runner_function ||
+        !state->hub_function || !state->host_function || !state->interrupt_function ||
+        get_names(state) < 0 || get_errors(state) < 0 || get_inherit(state) < 0 ||
         PyModule_AddStringConstant(module, "__version__", TASKRT_VERSION) < 0 ||
         capi_add(module) < 0) {
         return -1;

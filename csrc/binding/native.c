@@ -222,17 +222,12 @@ leave_host(Fiber *fiber)
 static void
 raise_native_error(int status, const char *message)
 {
-    PyObject *const errors = PyImport_ImportModule("taskrt.errors");
-    PyObject *const type =
-        errors ? PyObject_GetAttrString(errors, "NativeError") : NULL;
     PyObject *const error =
-        type ? PyObject_CallFunction(type, "iz", status, message) : NULL;
+        PyObject_CallFunction(core->native_error, "iz", status, message);
     if (error) {
-        PyErr_SetObject(type, error);
+        PyErr_SetObject(core->native_error, error);
+        Py_DECREF(error);
     }
-    Py_XDECREF(error);
-    Py_XDECREF(type);
-    Py_XDECREF(errors);
 }
 
 /* Turn what came of the work into a result: None, or NULL with an error set. */

@@ -26,7 +26,7 @@ static void
 add_note(TaskObject *task, PyObject *exception)
 {
     PyObject *note = NULL;
-    PyObject *const notes = PyObject_GetAttrString(exception, "__notes__");
+    PyObject *const notes = PyObject_GetAttr(exception, core->str.notes);
     const bool full =
         notes && PyList_Check(notes) && PyList_GET_SIZE(notes) >= NOTES_MAX;
     PyErr_Clear();
@@ -38,7 +38,7 @@ add_note(TaskObject *task, PyObject *exception)
                    : PyUnicode_FromFormat("in task %U", name);
     }
     if (note) {
-        Py_XDECREF(PyObject_CallMethod(exception, "add_note", "O", note));
+        Py_XDECREF(PyObject_CallMethodOneArg(exception, core->str.add_note, note));
     }
     PyErr_Clear();
     Py_XDECREF(note);

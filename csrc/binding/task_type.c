@@ -235,7 +235,7 @@ timeout_argument(const char *method, PyObject *const *args, Py_ssize_t nargs,
         return -1;
     }
     if (nkw == 1 &&
-        PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, 0), core->str_timeout)) {
+        PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, 0), core->str.timeout)) {
         PyErr_Format(PyExc_TypeError,
                      "%s() got an unexpected keyword argument '%U'; it takes timeout",
                      method, PyTuple_GET_ITEM(kwnames, 0));
