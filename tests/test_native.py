@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from support.child import UNDER_ASAN, run_script
-from support.native import compiler, includes, pair
+from support.growth import blocks_left_by
+from support.native import caller, compiler, includes, pair
 
 from taskrt import CancelledError, fetch, native, spawn, wait
 from taskrt.native import NativeError
@@ -206,6 +207,49 @@ def test_data_without_a_pointer(lib: ctypes.CDLL, bad: object) -> None:
 def test_data_must_be_contiguous(lib: ctypes.CDLL) -> None:
     with pytest.raises((BufferError, ValueError)):
         native.run(lib.fib, memoryview(array.array("q", range(10)))[::2])
+
+
+def use_plainly(lib: ctypes.CDLL) -> None:
+    wait(*[native.spawn(lib.fib, pair(12)) for _ in range(5)])
+
+
+def use_and_fail(lib: ctypes.CDLL) -> None:
+    task = native.spawn(lib.fails_below, pair(20))
+    assert isinstance(task.exception(), NativeError)
+
+
+def use_and_call(lib: ctypes.CDLL) -> None:
+    def call() -> None:
+        fetch(spawn(int))
+        raise ValueError("expected")
+
+    with pytest.raises(ValueError, match="expected"):
+        native.run(lib.calls, caller(3, call))
+
+
+def use_and_cancel(lib: ctypes.CDLL) -> None:
+    data = pair(0)
+    task = native.spawn(lib.until_cancelled, data)
+    task.cancel()
+    wait(task)
+    assert task.cancelled()
+
+
+def use_loops(lib: ctypes.CDLL) -> None:
+    out = array.array("q", [0] * 1000)
+    native.for_range(lib.count_up, 0, len(out), out, grain=10)
+    native.reduce(
+        lib.count_indices, lib.add_counts, 0, 1000, array.array("q", [0]), grain=10
+    )
+
+
+@pytest.mark.parametrize(
+    "use", [use_plainly, use_and_fail, use_and_call, use_and_cancel, use_loops]
+)
+def test_memory_is_steady(
+    lib: ctypes.CDLL, use: Callable[[ctypes.CDLL], None]
+) -> None:
+    assert blocks_left_by(lambda: use(lib), 50) <= 50 // 10
 
 
 # --- the edges of the process ---------------------------------------------------------

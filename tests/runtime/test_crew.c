@@ -4,6 +4,8 @@
  */
 #include "company.h"
 
+#include "os/clock.h"
+
 static const unsigned sizes[] = {1, 2, 4, 64};
 enum { SIZES = sizeof sizes / sizeof sizes[0] };
 
@@ -453,6 +455,71 @@ test_thieves_see_that_the_work_is_cancelled(void)
     company_close();
 }
 
+/* --- thieves that pause */
+
+struct lure {
+    trt_crew *thief;
+    trt_function fn;
+    bool taken; /* by a turn of the thief, before the join */
+};
+
+static int
+do_nothing(trt_context *ctx, void *arg)
+{
+    (void)ctx;
+    (void)arg;
+    return TRT_OK;
+}
+
+static int
+take_a_while(trt_context *ctx, void *arg)
+{
+    (void)ctx;
+    (void)arg;
+    const uint64_t start = trt_clock_now_ns();
+    while (trt_clock_now_ns() - start < 1000 * 1000) {
+    }
+    return TRT_OK;
+}
+
+/* The thief's turn is taken here, by the owner's thread: nobody else is there. */
+static int
+offer_one(trt_context *ctx, void *arg)
+{
+    struct lure *lure = arg;
+    trt_frame child;
+    trt_spawn(ctx, &child, lure->fn, NULL);
+    lure->taken = trt_crew_turn(lure->thief, NULL);
+    return trt_join(ctx, &child);
+}
+
+static bool
+is_taken_by(trt_crew *thief, trt_function fn)
+{
+    struct lure lure = {.thief = thief, .fn = fn};
+    CHECK_EQ(company_run(0, offer_one, &lure), TRT_OK);
+    return lure.taken;
+}
+
+/* What counts is the time that it took: this thread may have been held up in either. */
+static void
+test_thief_pauses_after_loot_not_worth_its_steal(void)
+{
+    company_open(2, 2);
+    trt_crew *const thief = &company.hands[1].crew;
+    do {
+        CHECK(is_taken_by(thief, do_nothing));
+    } while (thief->pause_ns == 0);
+    thief->pause_until_ns = UINT64_MAX;
+    CHECK(!is_taken_by(thief, take_a_while));
+    do {
+        thief->pause_until_ns = 0;
+        CHECK(is_taken_by(thief, take_a_while));
+    } while (thief->pause_ns != 0);
+    trt_worker_stop_searching(&company.hands[1].worker);
+    company_close();
+}
+
 /* Whatever the threads are at when they are told to stop. */
 static void
 test_company_stops_at_any_time(void)
@@ -481,6 +548,7 @@ main(int argc, char **argv)
     RUN(test_children_are_stolen_all_the_time);
     RUN(test_deep_recursion_with_thieves);
     RUN(test_thieves_see_that_the_work_is_cancelled);
+    RUN(test_thief_pauses_after_loot_not_worth_its_steal);
     RUN(test_company_stops_at_any_time);
     RUN(test_stress);
     return check_end();

@@ -1,6 +1,7 @@
 #include "native/crew.h"
 
 #include "os/check.h"
+#include "os/clock.h"
 #include "sched/pool.h"
 
 enum {
@@ -8,6 +9,9 @@ enum {
      * 20 microseconds, less than it takes to wake it up again. */
     SERVE_LOOKS = 200,
     LOOK_PAUSES = 8,
+    /* A pause after a steal that took longer than what it brought: at first as long as
+     * the steal, then doubled each time, up to this many nanoseconds. */
+    PAUSE_MAX_NS = 200 * 1000,
 };
 
 static void
@@ -27,6 +31,8 @@ trt_crew_init(trt_crew *crew, trt_worker *w,
     crew->worker = w;
     crew->ready = NULL;
     crew->active = 0;
+    crew->pause_ns = 0;
+    crew->pause_until_ns = 0;
     crew->call = call;
 }
 
@@ -57,10 +63,11 @@ trt_crew_end(trt_crew *crew, trt_strand *s)
 }
 
 /* Go on with a strand that runs a stolen frame, until it waits or has ended. */
-static void
+static trt_strand_why
 go(trt_crew *crew, trt_strand *s)
 {
-    switch (trt_strand_go(s)) {
+    const trt_strand_why why = trt_strand_go(s);
+    switch (why) {
     case TRT_STRAND_ENDED:
         crew->active--;
         trt_crew_end(crew, s);
@@ -72,22 +79,23 @@ go(trt_crew *crew, trt_strand *s)
         crew->call(crew, s);
         break;
     }
+    return why;
 }
 
-void
+trt_strand_why
 trt_crew_go_on(trt_crew *crew, trt_strand *s)
 {
     s->waiter.resume = resume;
     crew->active++;
-    go(crew, s);
+    return go(crew, s);
 }
 
-void
+trt_strand_why
 trt_crew_adopt(trt_crew *crew, trt_strand *s, trt_frame *frame,
                const _Atomic(uint32_t) *cancel)
 {
     trt_strand_begin(s, frame, cancel);
-    trt_crew_go_on(crew, s);
+    return trt_crew_go_on(crew, s);
 }
 
 static trt_strand *
@@ -115,25 +123,58 @@ trt_crew_resume(trt_crew *crew)
     return s != NULL;
 }
 
-bool
-trt_crew_turn(trt_crew *crew, const _Atomic(uint32_t) *only)
+/* A steal interrupts its victim, which then waits for the thief: where children are
+ * short, thieves must be rare. So whoever has stolen one that took less time than the
+ * steal leaves the others alone for a while, and longer each time. */
+static void
+judge(trt_crew *crew, uint64_t steal_ns, uint64_t loot_ns, uint64_t now)
 {
-    if (trt_crew_resume(crew)) {
-        return true;
+    if (loot_ns >= steal_ns) {
+        crew->pause_ns = 0;
+        return;
     }
+    crew->pause_ns = crew->pause_ns ? crew->pause_ns * 2 : steal_ns;
+    if (crew->pause_ns > PAUSE_MAX_NS) {
+        crew->pause_ns = PAUSE_MAX_NS;
+    }
+    crew->pause_until_ns = now + crew->pause_ns;
+}
+
+static bool
+pauses(const trt_crew *crew)
+{
+    return crew->pause_ns && trt_clock_now_ns() < crew->pause_until_ns;
+}
+
+static bool
+steal(trt_crew *crew, const _Atomic(uint32_t) *only)
+{
     /* A stack before a frame: without one, somebody else can still run it. */
     trt_strand *const s = trt_strand_take(&crew->strands);
     if (!s) {
         return false;
     }
     const _Atomic(uint32_t) *cancel = only;
+    const uint64_t start = trt_clock_now_ns();
     trt_frame *const frame = trt_worker_steal_frame(crew->worker, &cancel);
     if (!frame) {
         trt_strand_give_back(&crew->strands, s);
         return false;
     }
-    trt_crew_adopt(crew, s, frame, cancel);
+    const uint64_t got = trt_clock_now_ns();
+    if (trt_crew_adopt(crew, s, frame, cancel) == TRT_STRAND_ENDED) {
+        const uint64_t now = trt_clock_now_ns();
+        judge(crew, got - start, now - got, now);
+    } else {
+        crew->pause_ns = 0;
+    }
     return true;
+}
+
+bool
+trt_crew_turn(trt_crew *crew, const _Atomic(uint32_t) *only)
+{
+    return trt_crew_resume(crew) || (!pauses(crew) && steal(crew, only));
 }
 
 bool
@@ -160,8 +201,12 @@ trt_crew_serve(trt_crew *crew, const _Atomic(uint32_t) *only)
         if (trt_crew_turn(crew, only)) {
             return true;
         }
-        if (!trt_crew_is_needed(crew) || trt_worker_sees_work(crew->worker)) {
+        if (!trt_crew_is_needed(crew) || trt_worker_sees_tasks(crew->worker)) {
             return false;
+        }
+        /* While it counts as looking, those who spawn wake nobody else for this. */
+        if (pauses(crew) && trt_worker_search(crew->worker)) {
+            look = 0;
         }
         for (int pause = 0; pause < LOOK_PAUSES; pause++) {
             trt_cpu_relax();

@@ -17,6 +17,9 @@ typedef struct trt_crew {
     trt_worker *worker;
     trt_inbox_node *ready; /* strands that can go on, oldest first; owner */
     size_t active; /* strands that run stolen frames and have not ended; owner */
+    /* Owner. After loot that was not worth its steal, this long none is made, until
+     * then; 0 otherwise. */
+    uint64_t pause_ns, pause_until_ns;
     /* Take over a strand that runs a stolen frame and has come back as CALLS, until it
      * has ended; it is not active any more. Constant. */
     void (*call)(struct trt_crew *crew, trt_strand *s);
@@ -44,12 +47,12 @@ bool trt_crew_turn(trt_crew *crew, const _Atomic(uint32_t) *only);
 bool trt_crew_serve(trt_crew *crew, const _Atomic(uint32_t) *only);
 
 /* Run a frame whose state is STOLEN, on a strand that nobody uses, until it waits or
- * has ended. */
-void trt_crew_adopt(trt_crew *crew, trt_strand *s, trt_frame *frame,
-                    const _Atomic(uint32_t) *cancel);
+ * has ended. Which of these. */
+trt_strand_why trt_crew_adopt(trt_crew *crew, trt_strand *s, trt_frame *frame,
+                              const _Atomic(uint32_t) *cancel);
 
 /* `call` gives a strand back that has not ended: go on with it as before. */
-void trt_crew_go_on(trt_crew *crew, trt_strand *s);
+trt_strand_why trt_crew_go_on(trt_crew *crew, trt_strand *s);
 
 /* A strand that `call` has taken over has ended. */
 void trt_crew_end(trt_crew *crew, trt_strand *s);

@@ -8,6 +8,9 @@
 #include "os/check.h"
 
 enum {
+    /* Looks at a stolen child before its join leaves the stack: about 20 microseconds,
+     * less than it takes a thread to find something else, or to sleep and wake up. */
+    JOIN_LOOKS = 1000,
     /* Strands that keep a stack while they are idle, and stacks to spare. What they
      * have touched stays allocated. */
     IDLE_STACKS_MAX = 8,
@@ -152,6 +155,12 @@ api_join_slow(trt_context *ctx, trt_frame *frame)
         return TRT_MISUSE;
     case TRT_TAKE_STOLEN:
         break;
+    }
+    for (int look = 0; look < JOIN_LOOKS; look++) {
+        if (trt_load_relaxed(&frame->state) == TRT_FRAME_ENDED) {
+            break;
+        }
+        trt_cpu_relax();
     }
     /* [frame-done] all that the thief has written for us. */
     if (trt_load_acquire(&frame->state) != TRT_FRAME_ENDED) {

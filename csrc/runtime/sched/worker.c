@@ -116,12 +116,19 @@ shown_frames(trt_worker *victim)
     return trt_load_acquire(&victim->frames); /* [frames-shown] */
 }
 
-trt_frame *
-trt_worker_steal_frame(trt_worker *w, const _Atomic(uint32_t) **work)
+bool
+trt_worker_search(trt_worker *w)
 {
     if (!w->searching) {
         w->searching = trt_sleep_try_search(&w->pool->sleep, trt_pool_awake(w->pool));
     }
+    return w->searching;
+}
+
+trt_frame *
+trt_worker_steal_frame(trt_worker *w, const _Atomic(uint32_t) **work)
+{
+    trt_worker_search(w);
     size_t count;
     trt_worker *const *table = trt_pool_workers(w->pool, &count);
     const size_t first = (size_t)(next_random(w) % count);
@@ -174,7 +181,7 @@ trt_worker_take(trt_worker *w)
 }
 
 bool
-trt_worker_sees_work(trt_worker *w)
+trt_worker_sees_tasks(trt_worker *w)
 {
     if (!trt_inbox_is_empty(&w->inbox) || !trt_inbox_is_empty(&w->strand_inbox) ||
         (w->takes_injected && trt_injector_size(&w->pool->injector) > 0)) {
@@ -186,12 +193,28 @@ trt_worker_sees_work(trt_worker *w)
         if (trt_deque_offers(&table[i]->deque, table[i] == w ? 0 : w->refused)) {
             return true;
         }
+    }
+    return false;
+}
+
+static bool
+sees_frames(trt_worker *w)
+{
+    size_t count;
+    trt_worker *const *table = trt_pool_workers(w->pool, &count);
+    for (size_t i = 0; i < count; i++) {
         const trt_frames *const frames = table[i] == w ? NULL : shown_frames(table[i]);
         if (frames && trt_frames_offer(frames)) {
             return true;
         }
     }
     return false;
+}
+
+bool
+trt_worker_sees_work(trt_worker *w)
+{
+    return trt_worker_sees_tasks(w) || sees_frames(w);
 }
 
 enum trt_park_result

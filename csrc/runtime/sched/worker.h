@@ -84,6 +84,13 @@ void trt_worker_stop_searching(trt_worker *w);
  * something. Owner. */
 bool trt_worker_sees_work(trt_worker *w);
 
+/* The same without the children of native code. */
+bool trt_worker_sees_tasks(trt_worker *w);
+
+/* Count as one who looks for work, unless enough others do. Whether it does now. Owner.
+ */
+bool trt_worker_search(trt_worker *w);
+
 /* Sleep until something may be there to do: going to sleep, steps G1 to L1 of
  * README.md. Returns why; NOTIFIED also when the rescan found something. The caller is
  * counted as a searcher afterwards. `deadline_ns` on the monotonic clock or
