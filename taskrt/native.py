@@ -77,9 +77,10 @@ def for_range(
     """Call `function` for parts of the range from `begin` to before `end`; wait.
 
     `function` is ``int32_t fn(trt_context *, int64_t begin, int64_t end, void *)``. It
-    gets parts of at most `grain` indices; 0 chooses about 500 of them. The range is
-    split when other threads have nothing to do. When a part fails, parts that have not
-    begun do not, and this raises as `run` does. A suspension point and a checkpoint.
+    gets parts of at most `grain` indices; 0 makes about 100 parts, or the square root
+    of the length if that is more. The range is split when other threads have nothing to
+    do. When a part fails, parts that have not begun do not, and this raises as `run`
+    does. A suspension point and a checkpoint.
 
     Source: lazy binary splitting, Tzannes, Caragea, Barua and Vishkin, PPoPP 2010.
     """
@@ -104,7 +105,7 @@ def reduce(
     void *data)`` and adds what a part of the range contributes to an accumulator;
     `combine` is ``void fn(void *acc, const void *after, void *data)``. `result`, a
     writable contiguous buffer, has the size of an accumulator and holds the neutral
-    element before the call. Parts are of `grain` indices (0: about 500 of them), and
+    element before the call. Parts are of `grain` indices (0: as `for_range`), and
     are combined from left to right, so that the result depends on the range and the
     grain alone, never on the number of threads. Raises as `run` does; then `result` is
     undefined. A suspension point and a checkpoint.

@@ -218,9 +218,10 @@ trt_cancelled(const trt_context *ctx)
 
 /* Call fn for parts of the range from `begin` to before `end` until all of it is done,
  * and return TRT_OK, or the first status that is not. Parts are at most `grain` long; 0
- * chooses about 500 of them. A part is given to others only when they have nothing to
- * do, so that with one thread, or where all are busy, this is a plain loop. When a part
- * fails or the work is cancelled, parts that have not begun do not. */
+ * makes about 100 parts, or the square root of the length if that is more. A part is
+ * given to others only when they have nothing to do, so that with one thread, or where
+ * all are busy, this is a plain loop. When a part fails or the work is cancelled, parts
+ * that have not begun do not. */
 static inline int
 trt_parallel_for(trt_context *ctx, int64_t begin, int64_t end, int64_t grain,
                  trt_range_function fn, void *arg)
@@ -229,7 +230,7 @@ trt_parallel_for(trt_context *ctx, int64_t begin, int64_t end, int64_t grain,
 }
 
 /* Fold the range into *result, of how->size bytes. The range is cut into parts of
- * `grain` (0: about 500 parts; never more than 65,536), and their accumulators are
+ * `grain` (0: as above; never more than 65,536 parts), and their accumulators are
  * combined from left to right: the result depends on the range and the grain, not on
  * the number of threads, also for floating-point numbers. Returns like
  * trt_parallel_for; on failure *result is undefined. */

@@ -10,10 +10,9 @@
 #include "os/atomics.h"
 
 enum {
-    /* Parts when the caller does not say: enough to even out what they take, on dozens
-     * of threads, and few enough to cost nothing. It does not depend on the number of
-     * threads, and so neither do results. */
-    PARTS = 512,
+    /* Parts of a range, at least, when the caller does not say and it is long enough.
+     */
+    PARTS_MIN = 128,
     /* Accumulators of a reduction, at most. */
     PARTS_MAX = 1 << 16,
 };
@@ -43,11 +42,25 @@ advance(int64_t begin, uint64_t by)
     return (int64_t)((uint64_t)begin + by);
 }
 
+/* A power of two that makes about as many parts as they are long, which evens out what
+ * they take, on many threads, and costs nothing; but of a short range, which may be one
+ * of a few long calls, enough for dozens of threads. It does not depend on the number
+ * of threads, and so neither do results. */
+static uint64_t
+default_grain(uint64_t n)
+{
+    uint64_t grain = 1;
+    while (grain < n / PARTS_MIN && grain < n / grain) {
+        grain *= 2;
+    }
+    return grain;
+}
+
 static uint64_t
 choose_grain(uint64_t n, int64_t wanted, uint64_t parts_max)
 {
     const uint64_t least = n / parts_max + (n % parts_max != 0);
-    const uint64_t grain = wanted > 0 ? (uint64_t)wanted : n / PARTS;
+    const uint64_t grain = wanted > 0 ? (uint64_t)wanted : default_grain(n);
     return grain > least ? grain : least; /* which is 1 at least */
 }
 
