@@ -41,7 +41,7 @@ def is_right(data: Data, _: list[int], serial: ctypes.CDLL) -> bool:
 def rows(*, quick: bool) -> Iterator[Row]:
     """Compare with serial code, with itself and with the peers."""
     repeats, more = (5, 1) if quick else (7, 4)
-    sizes = ((25_000_000 * more, 1), (10_000, 500 * more), (100, 5_000 * more))
+    sizes = ((25_000_000 * more, 1), (10_000, 5_000 * more), (100, 50_000 * more))
     with compiled("native_loop") as libraries:
         for n, rounds in sizes:
             size = [n, rounds]
