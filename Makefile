@@ -22,7 +22,7 @@ BUILD := build/$(TAG)
 CTEST_BUILD := build/ctest-$(subst $(comma),-,$(SANITIZE))
 
 SOURCES := meson.build meson.options $(shell find taskrt csrc examples tests/bench \
-    -name '*.py' -o -name '*.pyi' -o -name '*.[ch]' -o -name meson.build)
+    -name '*.py' -o -name '*.pyi' -o -name '*.[ch]' -o -name '*.cpp' -o -name meson.build)
 C_FILES := $(shell find csrc tests/runtime taskrt/include -name '*.[ch]')
 C_BUILD_FILES := meson.build meson.options csrc/runtime/meson.build \
     tests/runtime/meson.build

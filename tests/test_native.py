@@ -246,9 +246,7 @@ def use_loops(lib: ctypes.CDLL) -> None:
 @pytest.mark.parametrize(
     "use", [use_plainly, use_and_fail, use_and_call, use_and_cancel, use_loops]
 )
-def test_memory_is_steady(
-    lib: ctypes.CDLL, use: Callable[[ctypes.CDLL], None]
-) -> None:
+def test_memory_is_steady(lib: ctypes.CDLL, use: Callable[[ctypes.CDLL], None]) -> None:
     assert blocks_left_by(lambda: use(lib), 50) <= 50 // 10
 
 
