@@ -32,7 +32,7 @@ enum {
     SECOND_LOOK_BARE,
     SLOT_LATE,
     MARK_LATE,
-    WORK_EARLY,
+    BEGIN_UNLOCKED,
     PUSH_RELAXED,
     JOIN_UNCHECKED,
     TAKE_UNLOCKED,
@@ -57,7 +57,7 @@ static const model::plant plants[] = {
     {"second-look-bare", "a thief that was too late looks again without a barrier"},
     {"slot-late", "a thief reads the slot after it has unlocked"},
     {"mark-late", "a thief marks the frame as stolen after it has unlocked"},
-    {"work-early", "a thief asks whose work it is before it has the frame"},
+    {"begin-unlocked", "a stack says without the lock whose work it runs next"},
     {"push-relaxed", "a spawn does not publish the frame"},
     {"join-unchecked", "a join does not look whether the newest frame is its own"},
     {"take-unlocked", "a take does not wait for the thief that is between two steps"},
@@ -191,7 +191,7 @@ struct frames {
     atomic<slot *> tail;
     atomic<slot *> head;
     rl::mutex lock;
-    var<int> cancel; // owner; and thieves that have a frame
+    var<int> cancel; // guarded by the lock
     waiter own;      // of the owner
     // Owner: the slots, and what they grow into.
     slot *slots;
@@ -405,9 +405,6 @@ struct frames {
         frame *fr = nullptr;
         slot *const oldest = trt_load_relaxed(&head);
         slot *seen = planted == LOOK_FIRST ? trt_load_acquire(&tail) : nullptr;
-        if (planted == WORK_EARLY) {
-            *work = cancel($);
-        }
         trt_store_relaxed(&head, oldest + 1);
         heavy();
         if (planted != LOOK_FIRST) {
@@ -418,9 +415,7 @@ struct frames {
             if (planted != SLOT_LATE) {
                 fr = (*live(oldest))($);
             }
-            if (planted != WORK_EARLY) {
-                *work = cancel($);
-            }
+            *work = cancel($);
             if (planted != MARK_LATE && planted != SLOT_LATE) {
                 trt_store_relaxed(&fr->live()->state, (uintptr_t)STOLEN);
             }
@@ -437,12 +432,18 @@ struct frames {
         return fr;
     }
 
+    // Of the work that *work names, unless that is 0.
     frame *steal(int *work)
     {
         frame *fr = nullptr;
         while (!fr && offer()) {
             if (planted != CLAIM_UNLOCKED && !lock.try_lock($)) {
                 *work = SOMEBODY_IS_THERE;
+                break;
+            }
+            const bool wanted = !*work || *work == cancel($);
+            if (!wanted) {
+                unlock_unless(CLAIM_UNLOCKED);
                 break;
             }
             fr = claim(work);
@@ -511,9 +512,9 @@ struct frames {
 
     void begin(int job)
     {
-        lock.lock($);
+        lock_unless(BEGIN_UNLOCKED);
         cancel($) = job;
-        lock.unlock($);
+        unlock_unless(BEGIN_UNLOCKED);
     }
 };
 
@@ -567,13 +568,13 @@ struct scene_base : rl::test_suite<derived, threads> {
         f[0].join_and_leave(&list[i]);
     }
 
-    void steal(unsigned thief, int victim = 0)
+    void steal(unsigned thief, int victim = 0, int only = 0)
     {
         f[victim].linger();
-        int work = 0;
+        int work = only;
         frame *const fr = f[victim].steal(&work);
         if (fr) {
-            RL_ASSERT(work == fr->live()->job);
+            RL_ASSERT(work == fr->live()->job && (!only || work == only));
             fr->end(fr->run(&f[stacks > 1 ? thief : 0]));
         }
     }
@@ -735,7 +736,7 @@ struct forgetting : scene_base<forgetting, 2, 1> {
     {
         if (i > 0) {
             steal(i);
-            steal(i);
+            steal(i, 0, 2);
             return;
         }
         spawn(0);
