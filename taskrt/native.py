@@ -11,9 +11,11 @@ any of
 * an integer: its address.
 
 *data*, which the function gets as its last argument, is None for a null pointer, an
-object with a buffer (a NumPy array, a bytearray, a ctypes structure: where it begins,
-kept alive and in place meanwhile; it has to be contiguous), a ctypes or cffi pointer,
-or an address.
+object with a buffer (a NumPy array, a bytearray, a ctypes structure: where it begins;
+it has to be contiguous), a ctypes or cffi pointer, or an address. Function and data are
+kept alive, and a buffer in its place, until the work has ended; what lies at an address
+is yours to keep. Whether C code writes to its data is not known here: into a read-only
+buffer, such as bytes, it must not.
 """
 
 from __future__ import annotations
@@ -52,16 +54,20 @@ def spawn(function: object, data: object = None, /) -> Task[None]:
     Its result is None. A fetch raises `NativeError` if the function returned another
     status than 0, MemoryError, RecursionError or RuntimeError for those that
     ``taskrt_native.h`` names so, and whatever a Python function raised that it called.
-    Raises TypeError or ValueError at once if the function cannot be one, or the data
-    cannot be had a pointer to. Not a suspension point.
+    Raises at once TypeError if the function is none or visibly has another signature,
+    or if there is no pointer to the data; ValueError for a null pointer as function and
+    for data that is not contiguous; OverflowError for a number that is no address. Not
+    a suspension point. Any thread.
     """
-    return _core.spawn(_core._run_native, address_of(function), _pointer(data))
+    kept = _Kept(address_of(function), function)
+    return _core.spawn(_core._run_native, kept, _pointer(data))
 
 
 def run(function: object, data: object = None, /) -> None:
     """Run ``function(context, data)`` as part of the present task; wait for its end.
 
-    Raises what a fetch of `spawn` raises. A suspension point and a checkpoint.
+    Raises what `spawn` raises, and a fetch of its task. A suspension point and a
+    checkpoint. Any thread.
     """
     _core._run_native(address_of(function), _pointer(data))
 
@@ -80,12 +86,13 @@ def for_range(
     gets parts of at most `grain` indices; 0 makes about 100 parts, or the square root
     of the length if that is more. The range is split when other threads have nothing to
     do. When a part fails, parts that have not begun do not, and this raises as `run`
-    does. A suspension point and a checkpoint.
+    does; besides ValueError for a negative grain, and OverflowError for numbers of more
+    than 64 bits. A suspension point and a checkpoint. Any thread.
 
     Source: lazy binary splitting, Tzannes, Caragea, Barua and Vishkin, PPoPP 2010.
     """
     _core._run_native_range(
-        address_of(function, _RANGE), begin, end, _grain(grain), _pointer(data)
+        _checked(function, _RANGE), begin, end, _grain(grain), _pointer(data)
     )
 
 
@@ -105,14 +112,17 @@ def reduce(
     void *data)`` and adds what a part of the range contributes to an accumulator;
     `combine` is ``void fn(void *acc, const void *after, void *data)``. `result`, a
     writable contiguous buffer, has the size of an accumulator and holds the neutral
-    element before the call. Parts are of `grain` indices (0: as `for_range`), and
-    are combined from left to right, so that the result depends on the range and the
-    grain alone, never on the number of threads. Raises as `run` does; then `result` is
-    undefined. A suspension point and a checkpoint.
+    element before the call: 0 for a sum. It is where each part begins. Parts are of
+    `grain` indices (0: as `for_range`), or of more if there were more than 65,536 of
+    them; they are the leaves of a tree that is cut in halves and are combined along it,
+    so that the result depends on the range and the grain alone, never on the number of
+    threads. Raises as `for_range` does, and BufferError or TypeError if `result` is
+    none; when it has begun and fails, `result` is undefined. A suspension point and a
+    checkpoint. Any thread.
     """
     _core._run_native_reduce(
-        address_of(fold, _FOLD),
-        address_of(combine, _COMBINE),
+        _checked(fold, _FOLD),
+        _checked(combine, _COMBINE),
         begin,
         end,
         _grain(grain),
@@ -121,21 +131,33 @@ def reduce(
     )
 
 
-def address_of(function: object, signature: tuple[str, ...] = _TASK) -> int:
-    """Return the address of a native function, having checked what can be known of it.
+def address_of(function: object, /) -> int:
+    """Return the address of a native task's function, which is checked like `spawn`'s.
 
     Raises TypeError if it is none of the kinds above or visibly has another signature,
-    ValueError if it is a null pointer.
+    ValueError if it is a null pointer, OverflowError if a number is no address. The
+    function itself is not kept alive.
     """
+    return _checked(function, _TASK)
+
+
+def _checked(function: object, signature: tuple[str, ...]) -> int:
     address = _address_of(function, signature)
     if address == 0:
         raise ValueError("the native function is a null pointer")
     return address
 
 
+def _as_address(number: SupportsIndex) -> int:
+    address = operator.index(number)
+    if not 0 <= address <= sys.maxsize * 2 + 1:
+        raise OverflowError(f"{address} is not an address")
+    return address
+
+
 def _address_of(function: object, signature: tuple[str, ...]) -> int:
     if isinstance(function, SupportsIndex) and not isinstance(function, bool):
-        return operator.index(function)
+        return _as_address(function)
     for module, read in _READERS.items():
         # Who has such a function has imported its module.
         if module in sys.modules and (found := read(function)) is not None:
@@ -196,9 +218,10 @@ def _read_ctypes(function: Any) -> _Found:
     if not isinstance(function, ctypes._CFuncPtr):  # type: ignore[attr-defined]
         return None
     address = ctypes.cast(function, ctypes.c_void_p).value or 0
-    if function.argtypes is None:
-        return address, None  # nobody has said
-    types = (function.restype, *function.argtypes)
+    # Both are what ctypes assumes as long as nobody has said.
+    if function.argtypes is None and function.restype is ctypes.c_int:
+        return address, None
+    types = (function.restype, *(function.argtypes or ()))
     return address, tuple(map(_ctypes_kind, types))
 
 
@@ -207,6 +230,9 @@ def _ctypes_kind(kind: Any) -> str:
 
     if kind is None:
         return "void"
+    is_type = isinstance(kind, type)
+    if not is_type:
+        return f"whatever {kind!r} makes of an i32"  # a callable as restype
     if issubclass(kind, ctypes._Pointer) or kind in (
         ctypes.c_void_p,
         ctypes.c_char_p,
@@ -248,8 +274,11 @@ _READERS: Final[dict[str, Callable[[Any], _Found]]] = {
 
 def _pointer(data: object) -> object:
     """Return what the core takes: None, an address, or an object with a buffer."""
-    if data is None or (isinstance(data, int) and not isinstance(data, bool)):
-        return data
+    if data is None:
+        return None
+    is_scalar = _is_scalar(data)
+    if is_scalar and isinstance(data, SupportsIndex) and not isinstance(data, bool):
+        return _as_address(data)
     if (ctypes := sys.modules.get("ctypes")) is not None and isinstance(
         data, (ctypes._Pointer, ctypes.c_void_p)
     ):
@@ -258,12 +287,30 @@ def _pointer(data: object) -> object:
         ffi = _cffi()
         if isinstance(data, ffi.CData):
             if ffi.typeof(data).kind not in ("pointer", "array"):
-                raise TypeError(f"{data!r} is no pointer")
+                raise TypeError(
+                    f"{data!r} is no pointer: use ffi.addressof() for a structure"
+                )
             return _Kept(int(ffi.cast("uintptr_t", data)), data)
-    with memoryview(data) as view:  # type: ignore[arg-type]
-        if not view.c_contiguous:
-            raise ValueError("the data is not contiguous, in the order of C")
-    return data
+    try:
+        view = memoryview(None if is_scalar else data)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(
+            "data for a native function is None, an object with a buffer (a NumPy "
+            "array, a bytearray, a ctypes structure), a ctypes pointer "
+            "(ctypes.pointer(x), not byref), a cffi pointer, or an address, not "
+            f"'{type(data).__name__}'"
+        ) from None
+    if not view.c_contiguous:
+        raise ValueError("the data is not contiguous, in the order of C")
+    return view  # which holds the buffer where it is
+
+
+def _is_scalar(data: object) -> bool:
+    """Tell Python's and NumPy's scalars, which NumPy's lend a copy of as a buffer."""
+    numpy = sys.modules.get("numpy")
+    return isinstance(data, int) or (
+        numpy is not None and isinstance(data, numpy.generic)
+    )
 
 
 class _Kept(int):
@@ -278,6 +325,7 @@ class _Kept(int):
 
 
 def _grain(grain: int) -> int:
+    grain = operator.index(grain)
     if grain < 0:
         raise ValueError(f"grain must be 0 or more, not {grain}")
     return grain

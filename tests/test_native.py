@@ -17,7 +17,7 @@ from support.child import UNDER_ASAN, run_script
 from support.growth import blocks_left_by
 from support.native import caller, compiler, includes, pair
 
-from taskrt import CancelledError, fetch, native, spawn, wait
+from taskrt import CancelledError, Task, fetch, native, spawn, wait
 from taskrt.native import NativeError
 
 Resize = Callable[[int], object]
@@ -100,6 +100,49 @@ def test_first_reason_is_the_one_that_is_told(lib: ctypes.CDLL) -> None:
     assert str(caught.value) == "a native task failed with status 9: first reason"
 
 
+class Failure(ctypes.Structure):
+    _fields_ = (("status", ctypes.c_int64), ("message", ctypes.c_char_p))
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (7, NativeError),
+        (-1, MemoryError),
+        (-2, RuntimeError),
+        (-3, CancelledError),
+        (-4, RecursionError),
+        (-6, RuntimeError),
+    ],
+)
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [(b"why \xc3\xa4", "why \xe4"), (b"a\xff", "a\N{REPLACEMENT CHARACTER}")],
+)
+def test_reason_is_told_with_every_status(
+    lib: ctypes.CDLL, status: int, error: type[Exception], message: bytes, shown: str
+) -> None:
+    with pytest.raises(error, match=shown):
+        native.run(lib.fails_with, Failure(status, message))
+
+
+def test_no_reason_is_none(lib: ctypes.CDLL) -> None:
+    with pytest.raises(NativeError) as caught:
+        native.run(lib.fails_with, Failure(7, None))
+    assert (caught.value.status, caught.value.message) == (7, None)
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_null_functions_from_c_are_told(lib: ctypes.CDLL, n: int) -> None:
+    with pytest.raises(RuntimeError, match="is null"):
+        native.run(lib.gives_null_functions, pair(n))
+
+
+def test_library_that_was_built_for_another_version(lib: ctypes.CDLL) -> None:
+    with pytest.raises(RuntimeError, match=r"another version.*build it again"):
+        native.run(lib.returns, pair(-6))
+
+
 @pytest.mark.parametrize("name", ["joins_nothing", "joins_oldest_first"])
 def test_broken_rule_is_told(lib: ctypes.CDLL, name: str) -> None:
     with pytest.raises(RuntimeError, match="join every child"):
@@ -132,6 +175,27 @@ def test_function_may_be_an_address(lib: ctypes.CDLL) -> None:
 def test_function_of_a_wrong_kind(bad: object) -> None:
     with pytest.raises(TypeError, match="function pointer"):
         native.spawn(bad)
+
+
+def test_functions_of_ctypes_of_which_only_the_result_is_known() -> None:
+    wrong = ctypes.CDLL(None).abs
+    wrong.restype = None
+    with pytest.raises(TypeError, match=r"has void \(\)"):
+        native.spawn(wrong)
+    wrong.restype = lambda status: status
+    with pytest.raises(TypeError, match="whatever"):
+        native.spawn(wrong)
+
+
+def test_function_is_kept_alive() -> None:
+    def start(n: int) -> Task[None]:
+        return native.spawn(TASK(lambda _context, _data: n))
+
+    tasks = [start(n) for n in range(1, 200)]
+    gc.collect()
+    for n, task in enumerate(tasks, 1):
+        with pytest.raises(NativeError, match=rf"status {n}\b"):
+            fetch(task)
 
 
 @pytest.mark.parametrize("null", [0, TASK()])
@@ -185,6 +249,19 @@ def test_data_is_kept_alive_and_in_place(lib: ctypes.CDLL) -> None:
     assert all(task.exception() is None for task in tasks)
 
 
+def test_buffer_cannot_move_before_the_task_begins(
+    lib: ctypes.CDLL, set_num_threads: Resize
+) -> None:
+    set_num_threads(1)  # so that it begins with the fetch
+    data = bytearray(bytes(pair(20)))
+    task = native.spawn(lib.fib, data)
+    with pytest.raises(BufferError):
+        del data[:]
+    fetch(task)
+    assert memoryview(data).cast("q")[1] == FIB_20
+    del data[:]
+
+
 def test_buffer_cannot_move_while_it_is_in_use(lib: ctypes.CDLL) -> None:
     data = bytearray(bytes(pair(0)))
     thread = threading.Thread(target=native.run, args=(lib.until_told, data))
@@ -198,10 +275,36 @@ def test_buffer_cannot_move_while_it_is_in_use(lib: ctypes.CDLL) -> None:
     data.append(0)
 
 
-@pytest.mark.parametrize("bad", ["text", [1, 2], 1.5, object()])
+@pytest.mark.parametrize(
+    "bad", ["text", [1, 2], 1.5, object(), True, ctypes.byref(ctypes.c_int64())]
+)
 def test_data_without_a_pointer(lib: ctypes.CDLL, bad: object) -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=f"or an address, not '{type(bad).__name__}'"):
         native.spawn(lib.fib, bad)
+
+
+def test_numpy_scalar_is_an_address_or_nothing(lib: ctypes.CDLL) -> None:
+    numpy = pytest.importorskip("numpy")
+    structure = Pair(20, 0)
+    native.run(lib.fib, numpy.uintp(ctypes.addressof(structure)))
+    assert structure.result == FIB_20
+    for bad in (numpy.float64(1.5), numpy.bool_(True)):
+        with pytest.raises(TypeError, match="or an address"):
+            native.run(lib.fib, bad)
+
+
+@pytest.mark.parametrize("bad", [-1, 2**64])
+def test_number_that_is_no_address(lib: ctypes.CDLL, bad: int) -> None:
+    with pytest.raises(OverflowError, match="is not an address"):
+        native.spawn(lib.fib, bad)
+    with pytest.raises(OverflowError, match="is not an address"):
+        native.spawn(bad)
+
+
+def test_data_may_be_read_only(lib: ctypes.CDLL) -> None:
+    """C code that does not write to it may have it."""
+    with pytest.raises(NativeError, match="status 3"):
+        native.run(lib.returns, bytes(pair(3)))
 
 
 def test_data_must_be_contiguous(lib: ctypes.CDLL) -> None:
@@ -227,6 +330,11 @@ def use_and_call(lib: ctypes.CDLL) -> None:
         native.run(lib.calls, caller(3, call))
 
 
+def use_and_forget(lib: ctypes.CDLL) -> None:
+    with pytest.raises(RuntimeError):
+        native.run(lib.joins_nothing, None)
+
+
 def use_and_cancel(lib: ctypes.CDLL) -> None:
     data = pair(0)
     task = native.spawn(lib.until_cancelled, data)
@@ -244,9 +352,23 @@ def use_loops(lib: ctypes.CDLL) -> None:
 
 
 @pytest.mark.parametrize(
-    "use", [use_plainly, use_and_fail, use_and_call, use_and_cancel, use_loops]
+    "use",
+    [
+        use_plainly,
+        use_and_fail,
+        use_and_call,
+        use_and_forget,
+        use_and_cancel,
+        use_loops,
+    ],
 )
-def test_memory_is_steady(lib: ctypes.CDLL, use: Callable[[ctypes.CDLL], None]) -> None:
+def test_memory_is_steady(
+    lib: ctypes.CDLL,
+    set_num_threads: Resize,
+    use: Callable[[ctypes.CDLL], None],
+) -> None:
+    # What a thief has while its parent forgets it is given up for good.
+    set_num_threads(1 if use is use_and_forget else 4)
     assert blocks_left_by(lambda: use(lib), 50) <= 50 // 10
 
 
@@ -269,6 +391,11 @@ class TestProcess:
     def test_exit_runs_what_is_pending(self, lib: ctypes.CDLL, threads: str) -> None:
         assert self.run(lib, "native_exit", threads) == {"610": 50}
 
+    def test_exit_does_not_wait_for_detached_work_that_offers_children(
+        self, lib: ctypes.CDLL, threads: str
+    ) -> None:
+        assert self.run(lib, "native_exit_detached", threads) == {"exits": 1}
+
     def test_shutdown_ends_what_runs(self, lib: ctypes.CDLL, threads: str) -> None:
         assert self.run(lib, "native_shutdown", threads) == {"ended": 1}
 
@@ -279,6 +406,17 @@ class TestProcess:
     ) -> None:
         told = self.run(lib, "native_fork", threads)
         assert told == {"child is well": 9, "parent is well": 1}
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+    @pytest.mark.skipif(UNDER_ASAN, reason="its allocator does not survive forks")
+    def test_fork_in_a_callback_while_a_child_is_stolen(
+        self, lib: ctypes.CDLL, threads: str
+    ) -> None:
+        """The child process ends where its native code would wait for a thief."""
+        if threads == "1":
+            pytest.skip("there is nobody who steals")
+        told = self.run(lib, "native_fork_callback", threads)
+        assert told == {"child's callback returns": 1, "parent is well": 1}
 
 
 # --- headers --------------------------------------------------------------------------

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import ctypes
+import functools
 import threading
 import time
 from collections.abc import Callable
 
 import pytest
-from support.gates import Gate, here
+from support.gates import Gate, here, until, until_suspended
 from support.native import caller, pair
 
 import taskrt
-from taskrt import DeadlockError, Task, fetch, native, spawn, wait
+from taskrt import CancelledError, DeadlockError, Task, fetch, native, spawn, wait
 
 Resize = Callable[[int], object]
 
@@ -47,6 +49,120 @@ def test_task_that_was_asked_before_it_ran_does_not_begin(lib: ctypes.CDLL) -> N
     wait(task)
     assert task.cancelled()
     assert data[1] == -1
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_request_reaches_the_work_below_a_task_that_runs_on_top_of_it(
+    lib: ctypes.CDLL, set_num_threads: Resize, inline: bool
+) -> None:
+    """A call fetches a task, which runs on its stack; who called is asked to end."""
+    set_num_threads(4)
+    with Gate() as gate:
+        waits = threading.Event()
+        inner: list[Task[None]] = []
+
+        def wait_there() -> None:
+            waits.set()
+            fetch(gate.task)
+
+        def call() -> None:
+            inner.append(spawn(wait_there))
+            if not inline:
+                until_suspended(inner[0])
+            with contextlib.suppress(CancelledError):
+                fetch(inner[0])
+
+        argument = caller(0, call)
+        task = native.spawn(lib.until_cancelled_in_a_call, argument)
+        waits.wait()
+        assert task.cancel()
+        gate.open()
+        wait(task)
+        assert argument[0] == 2
+        assert inner[0].exception() is None
+
+
+def test_request_to_a_task_on_top_is_none_to_the_work_below(
+    lib: ctypes.CDLL, set_num_threads: Resize
+) -> None:
+    set_num_threads(4)
+    with Gate() as gate:
+        waits = threading.Event()
+        inner: list[Task[None]] = []
+
+        def wait_there() -> None:
+            waits.set()
+            fetch(gate.task)
+
+        def call() -> None:
+            inner.append(spawn(wait_there))
+            with contextlib.suppress(CancelledError):
+                fetch(inner[0])
+
+        argument = caller(0, call)
+        task = native.spawn(lib.until_cancelled_in_a_call, argument)
+        waits.wait()
+        assert inner[0].cancel()
+        fetch(task)
+        assert argument[0] == 1
+        assert inner[0].cancelled()
+
+
+def test_stolen_child_sees_the_request_by_either_header(
+    lib: ctypes.CDLL, set_num_threads: Resize
+) -> None:
+    set_num_threads(4)
+    assert ctypes.PyDLL(lib._name).prepare() == 0
+    data = pair(0)
+    task = native.spawn(lib.looks_in_stolen_child, data)
+    while data[1] != 1:
+        time.sleep(0.0002)
+    task.cancel()
+    wait(task)
+    assert data[0] == 1
+
+
+def test_main_sleeps_beside_native_work_that_is_not_its_own(
+    lib: ctypes.CDLL, set_num_threads: Resize
+) -> None:
+    """It may not take children of what it waits for with a deadline."""
+    set_num_threads(2)
+    data = pair(0)
+    task = native.spawn(lib.offers_until_told, data)
+    while data[1] != 1:
+        time.sleep(0.0002)  # main, if it waited for the task, might run it
+    before = taskrt.stats()["workers"][0]["spurious_wakes"]
+    for _ in range(5):
+        assert not wait(task, timeout=0.02)
+    woken = taskrt.stats()["workers"][0]["spurious_wakes"] - before
+    data[0] = 1
+    fetch(task)
+    assert woken <= 10
+
+
+def test_main_that_sleeps_so_is_woken_for_a_task(
+    lib: ctypes.CDLL, set_num_threads: Resize
+) -> None:
+    set_num_threads(2)
+    begun, done = threading.Event(), threading.Event()
+
+    def sleeps_of_main() -> int:
+        return taskrt.stats()["workers"][0]["sleeps"]
+
+    def call() -> None:
+        before = sleeps_of_main()
+        begun.set()
+        while sleeps_of_main() == before:
+            time.sleep(0.0002)
+        ran_on.append(spawn(taskrt.thread_id))
+        ran_on[0].add_done_callback(lambda _: done.set())
+        done.wait()  # keeps the other thread
+
+    ran_on: list[Task[int]] = []
+    task = native.spawn(lib.calls_beside_an_offered_child, caller(0, call))
+    begun.wait()
+    assert wait(task, timeout=100)
+    assert fetch(ran_on[0]) == 0
 
 
 # --- calls into Python ----------------------------------------------------------------
@@ -121,6 +237,98 @@ def mixed(lib: ctypes.CDLL, count: int) -> int:
 
     wait(*[spawn(parent) for _ in range(count)])
     return sum(total)
+
+
+def test_call_changes_no_variables_of_the_caller(lib: ctypes.CDLL) -> None:
+    var = contextvars.ContextVar("var", default=0)
+
+    def call() -> None:
+        var.set(var.get() + 1)
+        seen.append(var.get())
+
+    seen: list[int] = []
+    native.run(lib.calls, caller(3, call))
+    assert seen == [1] * 8
+    assert var.get() == 0
+
+
+def test_minus_one_without_an_exception(lib: ctypes.CDLL) -> None:
+    with pytest.raises(SystemError, match="without an exception set"):
+        native.run(lib.calls_what_raises_nothing, None)
+
+
+def test_shutdown_is_refused_in_a_call(lib: ctypes.CDLL) -> None:
+    def call() -> None:
+        taskrt.shutdown()
+
+    fetch(spawn(int))
+    with pytest.raises(RuntimeError, match="what native tasks call"):
+        native.run(lib.calls, caller(0, call))
+
+
+@ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+def shut_down(_context: int, _data: int) -> int:
+    with pytest.raises(RuntimeError, match="what native tasks call"):
+        taskrt.shutdown()
+    return 17
+
+
+def test_shutdown_is_refused_in_a_callback() -> None:
+    fetch(spawn(int))  # so that main has a hub
+    with pytest.raises(native.NativeError, match="status 17"):
+        native.run(shut_down)
+
+
+def test_thread_that_sleeps_in_a_callback_goes_on_with_what_stopped_there(
+    lib: ctypes.CDLL, set_num_threads: Resize
+) -> None:
+    """Otherwise what the callback waits for could never end."""
+    set_num_threads(4)
+    works: list[Task[None]] = []
+    begun: list[int] = []
+
+    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+    def wait_for_it(_context: int, _data: int) -> int:
+        begun.append(taskrt.thread_id())
+        with contextlib.suppress(DeadlockError):  # on the thread where it began
+            fetch(works[-1])
+        return 0
+
+    for _ in range(50):
+        begun.clear()
+        state = pair(0)
+        state[1] = 0
+        works.append(native.spawn(lib.stolen_twice, state))
+        while state[1] < 3:
+            time.sleep(0.0002)
+        waiters = [native.spawn(wait_for_it) for _ in range(2)]
+        while len(begun) < 2:
+            time.sleep(0.0002)
+        state[0] = 1
+        assert wait(*waiters, works[-1], timeout=100)
+        assert works[-1].exception() is None
+
+
+def test_search_for_circles_looks_at_each_stack_once(
+    lib: ctypes.CDLL, set_num_threads: Resize
+) -> None:
+    """Level upon level of calls that all wait for the same: as many ways as atoms."""
+    set_num_threads(4)
+    with Gate() as gate:
+        tasks: list[Task[None]] = [gate.task]
+        entered: list[int] = []
+
+        def fetch_number(n: int) -> None:
+            entered.append(n)
+            fetch(tasks[n])
+
+        calls = [functools.partial(fetch_number, n) for n in range(12)]
+        for n, call in enumerate(calls, 1):
+            work = native.spawn(lib.calls_in_stolen_children, caller(0, call))
+            tasks.append(work)
+            until(lambda n=n: len(entered) == 16 * n)
+        gate.open()
+        fetch(tasks[-1])
 
 
 def test_exception_is_raised_though_the_native_task_ignores_it(

@@ -52,6 +52,14 @@ class TestLoopsAtEverySize:
             sums.add(result[0])
         assert sums == {tree_sum(items, 64)}
 
+    def test_large_accumulators_need_no_more_memory_than_the_tree_is_deep(
+        self, lib: ctypes.CDLL
+    ) -> None:
+        """A million parts of a mebibyte each would not fit."""
+        result = array.array("Q", bytes(1 << 20))
+        native.reduce(lib.count_indices, lib.add_counts, 0, 5_000, result, grain=1)
+        assert result[0] == 5_000
+
     @pytest.mark.parametrize("grain", [0, 1, 13])
     def test_parts_are_combined_in_order(self, lib: ctypes.CDLL, grain: int) -> None:
         for count in (0, 1, 2, 1000):
@@ -61,14 +69,15 @@ class TestLoopsAtEverySize:
 
 
 def tree_sum(items: array.array[float], grain: int) -> float:
-    """Sum up as reduce does: parts, then from left to right."""
-    total = 0.0
-    for begin in range(0, len(items), grain):
-        part = 0.0
-        for item in items[begin : begin + grain]:
-            part += item
-        total += part
-    return total
+    """Sum up as reduce does: parts, then along a tree that is cut in halves."""
+    if len(items) <= grain:
+        total = 0.0
+        for item in items:
+            total += item
+        return total
+    parts = -(-len(items) // grain)
+    middle = parts // 2 * grain
+    return tree_sum(items[:middle], grain) + tree_sum(items[middle:], grain)
 
 
 def composed(count: int) -> list[int]:

@@ -20,6 +20,9 @@ static int
 api_cancel_requested(void)
 {
     Worker *const w = worker_current;
+    if (w && w->crew.strands.inside) {
+        return trt_cancelled(&w->crew.strands.inside->frames.base);
+    }
     return w && w->current->task && wait_cancel_requested(w->current->task);
 }
 

@@ -203,6 +203,11 @@ struct Wait {
 /* Wait until the task has finished, running it here if that is possible. 1: finished;
  * 0: deadline passed; −1: error set. A suspension point and a checkpoint. */
 int wait_for(Worker *w, TaskObject *task, uint64_t deadline_ns);
+/* Take the decision of the fiber's present wait, for `reason`, before its task does.
+ * Returns the wait, to be delivered without the lock, or NULL. It stays: until then,
+ * the one that waits does not go on. Caller holds core->waits, which publishes the
+ * reason to whoever leaves the wait. */
+Wait *wait_decide_locked(Fiber *fiber, wake_reason reason);
 /* Decide the fiber's present wait, if it has one that is undecided, for `reason`, and
  * make the fiber runnable. Any thread, attached or not. */
 bool wait_interrupt(Fiber *fiber, wake_reason reason);
@@ -239,8 +244,10 @@ struct Fiber {
     wake_reason reason;     /* of the last wait that was cut short */
     /* Guarded by core->waits: */
     trt_work *work;      /* native work that runs here, innermost first, or NULL */
-    trt_work *serves;    /* native work that the task here calls Python for, or NULL */
+    trt_work *serves;    /* native work that `host` here calls Python for, or NULL */
+    TaskObject *host;    /* that task; others may run on top of it */
     Fiber *next_host;    /* others that serve it */
+    uint64_t searched;   /* the last search for a circle that came here */
     Wait *wait;          /* present wait, for cancellation */
     TaskObject *awaited; /* what it waits for without a deadline, borrowed */
 };
@@ -364,6 +371,7 @@ typedef struct Core {
     trt_pool *pool;
     trt_mutex waits;    /* who waits for what, and all native work; a leaf */
     trt_work *works;    /* all native work; under core->waits */
+    uint64_t searches;  /* for circles so far; the same */
     trt_mutex contexts; /* entering and leaving contexts that users gave; a leaf */
     trt_mutex life;     /* start, stop, resize, adopt; pool->lock inside */
     _Atomic(uint32_t) generation; /* of this process; a fork makes it larger */
@@ -455,8 +463,16 @@ PyObject *core_on_collection(PyObject *, PyObject *const *, Py_ssize_t);
  * Whether there was any. Called by the hub; the first detaches and attaches again. */
 bool native_serve(Worker *w);
 bool native_serve_detached(Worker *w);
+/* Whether main would be woken up for children of native code that it does not take. */
+bool native_is_refused(Worker *w);
+/* Called by main when it has announced that it sleeps for tasks alone: false to not
+ * park. */
+bool native_asleep(trt_worker *base);
 /* Give each of w->calls a stack of Python's to go on with. Called by the hub. */
 void native_host_calls(Worker *w);
+/* Go on with native code that stopped on this thread, while the thread sleeps in the
+ * middle of a stack's wait: nobody else can. */
+void native_serve_asleep(Worker *w);
 /* The crew's hook: a strand that was run without Python needs it. Detached. */
 void native_take_call(trt_crew *crew, trt_strand *s);
 /* Whether some of what stopped on this worker can go on. */
@@ -464,8 +480,10 @@ bool native_can_go_on(Worker *w);
 /* A fiber that calls Python for work that runs on `fiber`, after `host`, NULL for the
  * first; NULL if there is no other. Caller holds core->waits. */
 Fiber *native_next_host_locked(const Fiber *fiber, const Fiber *host);
-/* Ask the work that runs on the fiber to end. Caller holds core->waits. */
-void native_cancel_locked(Fiber *fiber);
+/* Ask the native work of `task`, on `fiber`, to end, and those that call Python for it.
+ * Cuts short the wait of one of those; returns it, to be delivered, or NULL. Caller
+ * holds core->waits. */
+Wait *native_cancel_locked(Fiber *fiber, const TaskObject *task);
 /* Ask all native work to end. */
 void native_cancel_all(void);
 PyObject *core_run_native(PyObject *, PyObject *const *, Py_ssize_t);

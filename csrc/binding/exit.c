@@ -32,6 +32,13 @@ only_detached_left(void)
     return exit_live_tasks() <= trt_load_seq_cst(&core->detached_live);
 }
 
+static size_t
+count_sleeping(trt_pool *pool)
+{
+    return trt_sleep_sleeping(&pool->sleep) +
+           (trt_load_relaxed(&pool->light_sleeper) != NULL);
+}
+
 /* Whether every thread of the pool sleeps and nothing is queued anywhere. Called by
  * main after it has announced its own sleep. The count of wake-ups is the same before
  * and after: so nobody has left its sleep during the look, and what was seen empty one
@@ -41,7 +48,7 @@ is_quiescent(void)
 {
     trt_pool *const pool = core->pool;
     const uint32_t before = trt_load_seq_cst(&core->wakeups);
-    if (trt_sleep_sleeping(&pool->sleep) != trt_load_relaxed(&pool->running) ||
+    if (count_sleeping(pool) != trt_load_relaxed(&pool->running) ||
         trt_load_seq_cst(&core->timed_waits) > 0 ||
         trt_load_seq_cst(&core->foreign_running) > 0 ||
         trt_injector_size(&pool->injector) > 0) {
@@ -62,7 +69,7 @@ is_quiescent(void)
             return false;
         }
     }
-    return trt_sleep_sleeping(&pool->sleep) == trt_load_relaxed(&pool->running) &&
+    return count_sleeping(pool) == trt_load_relaxed(&pool->running) &&
            trt_load_seq_cst(&core->wakeups) == before;
 }
 
@@ -244,10 +251,11 @@ core_shutdown(PyObject *Py_UNUSED(module), PyObject *args)
     if (!w) {
         return NULL;
     }
-    if (w->base.kind != TRT_WORKER_MAIN || w->current != &w->root || w->root.task) {
-        PyErr_SetString(
-            PyExc_RuntimeError,
-            "shutdown() must be called by the main thread outside of tasks");
+    if (w->base.kind != TRT_WORKER_MAIN || w->current != &w->root || w->root.task ||
+        w->root.work) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "shutdown() must be called by the main thread outside of tasks "
+                        "and of what native tasks call");
         return NULL;
     }
     if (!wait && !cancel) {
@@ -282,7 +290,7 @@ core_at_exit(PyObject *Py_UNUSED(module), PyObject *late)
     if (!w) {
         return NULL;
     }
-    if (w->base.kind == TRT_WORKER_MAIN && w->current == &w->root) {
+    if (w->base.kind == TRT_WORKER_MAIN && w->current == &w->root && !w->root.work) {
         if (end_runtime(w, !interrupted, TRT_FOREVER)) {
             reset();
         }

@@ -284,6 +284,9 @@ runner_rest(Worker *w, Fiber *fiber)
     w->idle = fiber;
     w->idle_count++;
     Fiber *const next = fiber_ready_pop(w);
+    if (next) {
+        trt_worker_stop_searching(&w->base); /* the look for a task has counted it */
+    }
     if (fiber_switch(w, next ? next : &w->hub) < 0) {
         PyErr_Clear(); /* thrown into while idle: whoever did it cannot mean a task */
     }

@@ -68,7 +68,9 @@ hub_next_task(Worker *w)
     }
     for (;;) {
         void *item = NULL;
-        if (trt_deque_steal(&w->pinned, &item) != TRT_STEAL_GOT && !local) {
+        if (trt_deque_steal(&w->pinned, &item) == TRT_STEAL_GOT) {
+            trt_worker_stop_searching(&w->base);
+        } else if (!local) {
             item = trt_worker_take(&w->base);
         }
         if (!item) {
@@ -105,7 +107,7 @@ fire_timers(Worker *w)
  * that holds the GIL produces cannot be run before that thread sleeps or is asked to
  * pause. */
 static bool
-spin(Worker *w)
+spin(Worker *w, bool tasks_only)
 {
     if (!TRT_PY_SPINS) {
         return false;
@@ -115,7 +117,8 @@ spin(Worker *w)
         for (int i = 0; i < SPIN_RELAX; i++) {
             trt_cpu_relax();
         }
-        if (trt_worker_sees_work(&w->base)) {
+        if (tasks_only ? trt_worker_sees_tasks(&w->base)
+                       : trt_worker_sees_work(&w->base)) {
             return true;
         }
     } while (trt_clock_now_ns() < end);
@@ -135,11 +138,12 @@ sleep_until_due(Worker *w)
             PyErr_WriteUnraisable(NULL);
         }
         signals_check(w);
-        if (fiber_any_ready(w)) {
+        if (fiber_any_ready(w) || trt_deque_size(&w->pinned) > 0) {
             signals_leave_sleep(w);
             return;
         }
     }
+    const bool tasks_only = native_is_refused(w);
     PyThreadState *const tstate = PyEval_SaveThread();
     if (lifecycle_takes_nothing(w)) {
         /* Only what its own fibers wait for can wake it; that leaves a token. */
@@ -148,12 +152,15 @@ sleep_until_due(Worker *w)
             trt_inbox_is_empty(&w->base.strand_inbox)) {
             trt_parker_park(&w->base.parker, deadline);
         }
-    } else if (!spin(w)) {
+    } else if (!spin(w, tasks_only)) {
         if (w->woken) {
             trt_count(&w->base.counters.spurious_wakes);
         }
-        w->woken = trt_worker_sleep(&w->base, deadline, is_main, exit_asleep) ==
-                   TRT_PARK_NOTIFIED;
+        const enum trt_park_result why =
+            tasks_only
+                ? trt_worker_sleep_for_tasks(&w->base, deadline, is_main, native_asleep)
+                : trt_worker_sleep(&w->base, deadline, is_main, exit_asleep);
+        w->woken = why == TRT_PARK_NOTIFIED;
         /* [wakeups] before anything is taken: see exit_asleep. */
         trt_fetch_add_seq_cst(&core->wakeups, 1);
         if (!is_main) {

@@ -221,6 +221,7 @@ on_thread_end(void *arg)
         trt_store_relaxed(&task_from_item(lost)->pinned_to, NULL);
         (void)trt_injector_push(&w->base.pool->injector, lost);
         trt_sleep_notify(&w->base.pool->sleep);
+        trt_pool_rouse(w->base.pool);
     }
     trt_mutex_lock(&core->life);
     w->next_free = core->free_foreign;

@@ -10,6 +10,7 @@
 #include "native.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     /* Stolen children between two looks for Python tasks in the queues of others. */
@@ -40,7 +41,11 @@ resume_host(trt_frame_waiter *waiter)
 static void
 sleep_until_resumed(Worker *w, trt_strand *s)
 {
-    while (!trt_load_acquire(&s->resumed)) { /* [host-resumed] */
+    for (;;) {
+        native_serve_asleep(w);
+        if (trt_load_acquire(&s->resumed)) { /* [host-resumed] */
+            break;
+        }
         PyThreadState *const tstate = PyEval_SaveThread();
         trt_parker_park(&w->base.parker, TRT_FOREVER);
         PyEval_RestoreThread(tstate);
@@ -66,13 +71,41 @@ park_until_resumed(Worker *w, trt_strand *s)
     }
 }
 
+/* Make the call of a strand, in a copy of the context in which its work was begun. */
+static int
+call_in_context(trt_strand *s, PyObject *context)
+{
+    PyThreadState *const tstate = PyThreadState_Get();
+    PyObject *const copy = context ? PyContext_Copy(context) : NULL;
+    if (context && !copy) {
+        return -1;
+    }
+    PyObject *const before = tstate->context;
+    tstate->context = copy;
+    tstate->context_ver++;
+    const int status = s->call_fn(s->call_arg);
+    PyObject *const after = tstate->context;
+    tstate->context = before;
+    tstate->context_ver++;
+    PyObject *const error = PyErr_Occurred() ? trt_py_take_error() : NULL;
+    Py_XDECREF(after); /* values may run code as they die */
+    if (error) {
+        trt_py_set_error(error);
+    } else if (status == -1) {
+        PyErr_SetString(PyExc_SystemError,
+                        "a function called by trt_call_python has returned -1 without "
+                        "an exception set");
+    }
+    return status;
+}
+
 /* Call what a strand wants called. An error becomes the work's, unless it has one. */
 static void
 call_python(Worker *w, trt_strand *s)
 {
     trt_work *const work = trt_work_of(&s->frames.base);
     PyObject *const earlier = PyErr_Occurred() ? trt_py_take_error() : NULL;
-    s->call_status = s->call_fn(s->call_arg);
+    s->call_status = call_in_context(s, ((Work *)work)->context);
     if (w->generation != trt_load_relaxed(&core->generation)) {
         /* It has forked: the rest is the parent's. */
         lifecycle_end_child(PyErr_Occurred() ? NULL : Py_None);
@@ -102,6 +135,10 @@ drive(Worker *w, trt_strand *s)
         PyThreadState *const tstate = PyEval_SaveThread();
         const trt_strand_why why = trt_strand_go(s);
         PyEval_RestoreThread(tstate);
+        if (why != TRT_STRAND_ENDED &&
+            w->generation != trt_load_relaxed(&core->generation)) {
+            lifecycle_end_child(Py_None); /* a callback of its own has forked */
+        }
         switch (why) {
         case TRT_STRAND_ENDED:
             return;
@@ -129,12 +166,23 @@ native_next_host_locked(const Fiber *fiber, const Fiber *host)
     return next;
 }
 
-void
-native_cancel_locked(Fiber *fiber)
+Wait *
+native_cancel_locked(Fiber *fiber, const TaskObject *task)
 {
-    for (trt_work *work = fiber->work; work; work = ((Work *)work)->outer) {
-        trt_store_relaxed(&work->cancel, 1);
+    Wait *wait = NULL;
+    for (Work *work = (Work *)fiber->work; work; work = (Work *)work->outer) {
+        if (work->task != task) {
+            continue; /* of a task beneath or on top, on the same stack */
+        }
+        trt_store_relaxed(&work->base.cancel, 1);
+        for (Fiber *host = work->hosts; host && !wait; host = host->next_host) {
+            trt_task_set_flags(&host->host->base, TRT_TASK_CANCEL_REQUESTED);
+            if (host->task == host->host) {
+                wait = wait_decide_locked(host, WAKE_CANCELLED);
+            }
+        }
     }
+    return wait;
 }
 
 void
@@ -197,10 +245,11 @@ enter_host(Fiber *fiber, Work *work)
 {
     trt_mutex_lock(&core->waits);
     fiber->serves = &work->base;
+    fiber->host = fiber->task;
     fiber->next_host = work->hosts;
     work->hosts = fiber;
     if (trt_load_relaxed(&work->base.cancel)) { /* [cancel-wait] as in enter_work */
-        trt_task_set_flags(&fiber->task->base, TRT_TASK_CANCEL_REQUESTED);
+        trt_task_set_flags(&fiber->host->base, TRT_TASK_CANCEL_REQUESTED);
     }
     trt_mutex_unlock(&core->waits);
 }
@@ -215,19 +264,41 @@ leave_host(Fiber *fiber)
     }
     *link = fiber->next_host;
     fiber->serves = NULL;
+    fiber->host = NULL;
     trt_mutex_unlock(&core->waits);
+}
+
+/* C code's words as a str, or None: whatever is no UTF-8 is replaced. */
+static PyObject *
+decode(const char *message)
+{
+    return message
+               ? PyUnicode_DecodeUTF8(message, (Py_ssize_t)strlen(message), "replace")
+               : Py_NewRef(Py_None);
+}
+
+static void
+raise_with(PyObject *type, const char *message, const char *otherwise)
+{
+    PyObject *const text = decode(message ? message : otherwise);
+    if (text) {
+        PyErr_SetObject(type, text);
+        Py_DECREF(text);
+    }
 }
 
 /* A status of the user's own, or without a better exception. */
 static void
 raise_native_error(int status, const char *message)
 {
+    PyObject *const text = decode(message);
     PyObject *const error =
-        PyObject_CallFunction(core->native_error, "iz", status, message);
+        text ? PyObject_CallFunction(core->native_error, "iO", status, text) : NULL;
     if (error) {
         PyErr_SetObject(core->native_error, error);
         Py_DECREF(error);
     }
+    Py_XDECREF(text);
 }
 
 /* Turn what came of the work into a result: None, or NULL with an error set. */
@@ -247,20 +318,26 @@ outcome(Worker *w, const Work *work, int status)
     case TRT_OK:
         Py_RETURN_NONE;
     case TRT_NO_MEMORY:
-        return PyErr_NoMemory();
+        raise_with(PyExc_MemoryError, message, "a native task found no memory");
+        return NULL;
     case TRT_TOO_DEEP:
-        PyErr_SetString(PyExc_RecursionError,
-                        "native tasks nest too deeply: no memory for more stack");
+        raise_with(PyExc_RecursionError, message,
+                   "native tasks nest too deeply: no memory for more stack");
         return NULL;
     case TRT_MISUSE:
-        PyErr_SetString(PyExc_RuntimeError,
-                        "a native task broke the rules of taskrt_native.h: it has to "
-                        "join every child it has spawned, the newest first");
+        raise_with(PyExc_RuntimeError, message,
+                   "a native task broke the rules of taskrt_native.h: it has to join "
+                   "every child it has spawned, the newest first");
+        return NULL;
+    case TRT_UNSUPPORTED:
+        raise_with(PyExc_RuntimeError, message,
+                   "a native library was built for another version of taskrt than " //
+                   TASKRT_VERSION ", which runs it: build it again");
         return NULL;
     case TRT_CANCELLED:
         if (wait_checkpoint(w->current) == 0) {
-            PyErr_SetString(core->cancelled_error,
-                            message ? message : "a native task has cancelled itself");
+            raise_with(core->cancelled_error, message,
+                       "a native task has cancelled itself");
         }
         return NULL;
     default:
@@ -317,13 +394,14 @@ native_run(Work *work)
         return PyErr_NoMemory();
     }
     enter_work(w, fiber, work);
+    trt_pool_rouse(core->pool); /* [light-sleeper] main may be waiting for this work */
     trt_strand_begin(s, &work->first, &work->base.cancel);
     drive(w, s);
     const int status = s->status;
     trt_strand_give_back(&w->crew.strands, s);
     leave_work(fiber, work);
     PyObject *result = outcome(w, work, status);
-    if (status != TRT_MISUSE) { /* or a child that was forgotten may still run */
+    if (!trt_load_relaxed(&work->base.lost)) {
         native_free(work);
     }
     if (fiber == &w->root && signals_resume_root(w) < 0) {
@@ -390,6 +468,21 @@ native_serve_detached(Worker *w)
 }
 
 bool
+native_is_refused(Worker *w)
+{
+    return w->base.kind == TRT_WORKER_MAIN && trt_crew_is_needed(&w->crew) &&
+           !awaited_work(w);
+}
+
+bool
+native_asleep(trt_worker *base)
+{
+    /* [light-sleeper] who begins work looks for main afterwards, both under the lock.
+     */
+    return !awaited_work((Worker *)base) && exit_asleep(base);
+}
+
+bool
 native_serve(Worker *w)
 {
     if (!trt_crew_is_needed(&w->crew)) {
@@ -409,7 +502,7 @@ native_take_call(trt_crew *crew, trt_strand *s)
     w->calls = s;
 }
 
-/* A task that hosts a strand; it runs in a copy of the work's context. */
+/* A task, claimed, that hosts a strand. */
 static TaskObject *
 host_task(const Work *work)
 {
@@ -417,22 +510,26 @@ host_task(const Work *work)
     if (!task) {
         return NULL;
     }
-    if (work->context) {
-        PyObject *const context = PyContext_Copy(work->context);
-        if (!context) {
-            Py_DECREF(task);
-            return NULL;
-        }
-        Py_XSETREF(task->context, context);
-    }
+    Py_CLEAR(task->context);
     if (work->foreign) {
         trt_task_set_flags(&task->base, TASK_FOREIGN);
     }
+    const bool claimed = trt_task_claim(&task->base);
+    TRT_ASSERT(claimed);
+    (void)claimed;
     return task;
 }
 
-void
-native_host_calls(Worker *w)
+static void
+start_on_this_stack(Worker *w, TaskObject *task)
+{
+    task_execute(w->current, task);
+    Py_DECREF(task);
+}
+
+/* Give the first of w->calls a host, which is started by `start`. */
+static void
+host_call(Worker *w, void (*start)(Worker *, TaskObject *))
 {
     trt_strand *const s = w->calls;
     TaskObject *const task = host_task((Work *)trt_work_of(&s->frames.base));
@@ -440,16 +537,37 @@ native_host_calls(Worker *w)
     w->hosting = s;
     if (task) {
         trt_count(&w->base.counters.spawned);
-        const bool claimed = trt_task_claim(&task->base);
-        TRT_ASSERT(claimed);
-        (void)claimed;
-        fiber_start_task(w, task);
+        start(w, task);
     }
     if (w->hosting == s) { /* no memory for it */
         w->hosting = NULL;
         PyErr_Clear();
         s->call_status = TRT_NO_MEMORY; /* the call has not been made */
         trt_crew_go_on(&w->crew, s);
+    }
+}
+
+void
+native_host_calls(Worker *w)
+{
+    host_call(w, fiber_start_task);
+}
+
+/* Whoever waits for what stopped here may be what this thread sleeps for. */
+void
+native_serve_asleep(Worker *w)
+{
+    while (native_can_go_on(w)) {
+        PyThreadState *const tstate = PyEval_SaveThread();
+        while (trt_crew_resume(&w->crew)) {
+        }
+        PyEval_RestoreThread(tstate);
+        if (w->calls && w->current->serves) {
+            break; /* a stack hosts one strand: these wait until it is awake */
+        }
+        if (w->calls) {
+            host_call(w, start_on_this_stack);
+        }
     }
 }
 

@@ -44,12 +44,8 @@ wait_wake(trt_waiter *waiter)
     wait_deliver(wait);
 }
 
-/* Take the decision of the fiber's present wait, before its task does. Returns the
- * wait, to be delivered without the lock, or NULL. It stays: until then, the one that
- * waits does not go on. Caller holds core->waits, which publishes the reason to whoever
- * leaves the wait. */
-static Wait *
-decide_locked(Fiber *fiber, wake_reason reason)
+Wait *
+wait_decide_locked(Fiber *fiber, wake_reason reason)
 {
     Wait *const wait = fiber->wait;
     if (!wait || !trt_waiter_abandon(&wait->base)) {
@@ -63,7 +59,7 @@ bool
 wait_interrupt(Fiber *fiber, wake_reason reason)
 {
     trt_mutex_lock(&core->waits);
-    Wait *const wait = decide_locked(fiber, reason);
+    Wait *const wait = wait_decide_locked(fiber, reason);
     trt_mutex_unlock(&core->waits);
     if (wait) {
         wait_deliver(wait);
@@ -77,19 +73,12 @@ static Wait *
 cancel_locked(TaskObject *task)
 {
     Fiber *const fiber = trt_load_relaxed(&task->fiber);
-    if (!fiber || task_is_finished(task) || fiber->task != task) {
+    if (!fiber || task_is_finished(task)) {
         return NULL;
     }
-    native_cancel_locked(fiber);
-    Wait *wait = decide_locked(fiber, WAKE_CANCELLED);
-    Fiber *host = native_next_host_locked(fiber, NULL);
-    for (; host && !wait; host = native_next_host_locked(fiber, host)) {
-        if (host->task) {
-            trt_task_set_flags(&host->task->base, TRT_TASK_CANCEL_REQUESTED);
-        }
-        wait = decide_locked(host, WAKE_CANCELLED);
-    }
-    return wait;
+    Wait *const wait = native_cancel_locked(fiber, task);
+    return wait || fiber->task != task ? wait
+                                       : wait_decide_locked(fiber, WAKE_CANCELLED);
 }
 
 bool
@@ -149,11 +138,12 @@ enum { CIRCLE_MAX = 64 }; /* calls into Python inside one another, while looking
 
 /* Whether `stack` waits, over any number of others, for `fiber`. What a stack waits
  * for: the task that it awaits, and all that call Python for native work that runs on
- * it. */
+ * it. Each stack is looked at once in a search. */
 static bool
 waits_for_locked(Fiber *stack, Fiber *fiber, bool on_thread, int depth)
 {
-    for (;;) {
+    while (stack->searched != core->searches) {
+        stack->searched = core->searches;
         if (stack == fiber || (on_thread && stack->worker == fiber->worker)) {
             return true; /* with the thread asleep, none of its stacks goes on */
         }
@@ -165,14 +155,13 @@ waits_for_locked(Fiber *stack, Fiber *fiber, bool on_thread, int depth)
         }
         TaskObject *const task = stack->awaited;
         if (!task || task_is_finished(task) ||
-            trt_task_get_state(&task->base) == TRT_TASK_PENDING) {
+            trt_task_get_state(&task->base) == TRT_TASK_PENDING ||
+            !trt_load_relaxed(&task->fiber)) {
             return false;
         }
         stack = trt_load_relaxed(&task->fiber);
-        if (!stack) {
-            return false;
-        }
     }
+    return false;
 }
 
 /* Whether waiting for `task` from `fiber` would close a circle of waits that nothing
@@ -183,6 +172,7 @@ static bool
 closes_cycle_locked(Fiber *fiber, TaskObject *task, bool on_thread)
 {
     Fiber *const stack = trt_load_relaxed(&task->fiber);
+    core->searches++;
     return stack && !task_is_finished(task) &&
            trt_task_get_state(&task->base) != TRT_TASK_PENDING &&
            waits_for_locked(stack, fiber, on_thread, CIRCLE_MAX);
@@ -269,7 +259,7 @@ leave_wait(Fiber *fiber, Wait *wait)
     fiber->awaited = wait->outer_awaited;
     Wait *cancelled = NULL;
     if (fiber->task && wait_cancel_requested(fiber->task)) {
-        cancelled = decide_locked(fiber, WAKE_CANCELLED);
+        cancelled = wait_decide_locked(fiber, WAKE_CANCELLED);
     }
     trt_mutex_unlock(&core->waits);
     if (cancelled) {
@@ -295,7 +285,11 @@ sleep_on_thread(Worker *w, TaskObject *task, Wait *wait, uint64_t deadline)
         return -1;
     }
     int status = 0;
-    while (!trt_load_acquire(&wait->delivered)) { /* [wait-delivered] */
+    for (;;) {
+        native_serve_asleep(w);
+        if (trt_load_acquire(&wait->delivered)) { /* [wait-delivered] */
+            break;
+        }
         if (is_main) {
             status = signals_enter_sleep(w);
             if (status == 0) {

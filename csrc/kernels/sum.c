@@ -1,5 +1,5 @@
 /* Sums. Items are added in parts of fixed length, each to a sum of its own, and those
- * are added from the first to the last, by whichever thread.
+ * are added as a tree that depends on the length alone, by whichever thread.
  *
  * Within a part, floating-point numbers are added pairwise (Higham, SIAM J. Sci.
  * Comput. 14, 1993, and so does NumPy), in lanes that the compiler turns into vectors.
@@ -97,16 +97,30 @@ trt_sum_run(trt_context *ctx, void *sum)
                                &how, s, &s->total);
 }
 
+/* In the order of the reduction: see loops.c. */
+static void
+sum_parts(trt_sum *s, size_t first, size_t last, size_t part, trt_total *total)
+{
+    if (last - first == 1) {
+        const size_t begin = first * part, rest = s->items.length - begin;
+        start(total, NULL);
+        fold(NULL, (int64_t)begin, (int64_t)(begin + (rest < part ? rest : part)),
+             total, s);
+        return;
+    }
+    const size_t middle = first + (last - first) / 2;
+    trt_total right;
+    sum_parts(s, first, middle, part, total);
+    sum_parts(s, middle, last, part, &right);
+    combine(total, &right, NULL);
+}
+
 void
 trt_sum_here(trt_sum *s)
 {
     const size_t length = s->items.length, part = part_length(length);
     start(&s->total, NULL);
-    for (size_t begin = 0; begin < length; begin += part) {
-        const size_t end = length - begin < part ? length : begin + part;
-        trt_total of_part;
-        start(&of_part, NULL);
-        fold(NULL, (int64_t)begin, (int64_t)end, &of_part, s);
-        combine(&s->total, &of_part, NULL);
+    if (length > 0) {
+        sum_parts(s, 0, (length + part - 1) / part, part, &s->total);
     }
 }

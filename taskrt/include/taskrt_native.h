@@ -58,11 +58,12 @@ typedef struct trt_context trt_context;
  * use. */
 enum {
     TRT_OK = 0,
-    TRT_NO_MEMORY = -1, /* MemoryError */
-    TRT_MISUSE = -2,    /* RuntimeError: a rule of this header was broken */
-    TRT_CANCELLED = -3, /* CancelledError: see trt_cancelled */
-    TRT_TOO_DEEP = -4,  /* RecursionError: no memory for more stack */
-    TRT_RAISED = -5,    /* what a function called by trt_call_python has raised */
+    TRT_NO_MEMORY = -1,   /* MemoryError */
+    TRT_MISUSE = -2,      /* RuntimeError: a rule of this header was broken */
+    TRT_CANCELLED = -3,   /* CancelledError: see trt_cancelled */
+    TRT_TOO_DEEP = -4,    /* RecursionError: no memory for more stack */
+    TRT_RAISED = -5,      /* what a function called by trt_call_python has raised */
+    TRT_UNSUPPORTED = -6, /* RuntimeError: see trt_is_supported */
 };
 
 /* A native task. Called detached: without the GIL, or any right to touch Python. */
@@ -136,7 +137,7 @@ struct trt_context {
 
 /* Whether the taskrt that runs this has all that this header uses. For libraries that
  * are not built together with it and do not call trt_import: ask once, before anything
- * else, and return TRT_MISUSE if not. */
+ * else, and return TRT_UNSUPPORTED if not. */
 static inline int
 trt_is_supported(const trt_context *ctx)
 {
@@ -241,8 +242,9 @@ trt_parallel_reduce(trt_context *ctx, int64_t begin, int64_t end, int64_t grain,
     return ctx->api->parallel_reduce(ctx, begin, end, grain, how, arg, result);
 }
 
-/* Say why: `message`, which is copied, becomes the text of the exception in Python,
- * unless one has come before. Returns `status`, for `return trt_fail(...)`. */
+/* Say why: `message`, in UTF-8, which is copied, becomes the text of the exception in
+ * Python, unless one has come before, or it is NULL. Returns `status`, for `return
+ * trt_fail(...)`. */
 static inline int
 trt_fail(trt_context *ctx, int status, const char *message)
 {

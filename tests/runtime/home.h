@@ -11,13 +11,14 @@
 #include "check.h"
 
 #include "native/strand.h"
+#include "native/work.h"
 
 /* A thread's strands, as a worker has them. */
 struct home {
     trt_strands strands; /* first */
     _Atomic(trt_frames *) shown;
     _Atomic(uint32_t) sleepers;
-    _Atomic(uint32_t) cancel;
+    trt_work work;
     unsigned wakes;
 };
 
@@ -31,6 +32,7 @@ static inline void
 home_init(struct home *home)
 {
     *home = (struct home){.wakes = 0};
+    trt_work_init(&home->work);
     trt_strands_init(&home->strands, &home->shown, &home->sleepers, home_count_wake);
 }
 
@@ -39,6 +41,7 @@ home_destroy(struct home *home)
 {
     CHECK(trt_load_relaxed(&home->shown) == NULL);
     trt_strands_destroy(&home->strands);
+    trt_work_destroy(&home->work);
 }
 
 /* A strand that is about to run the job. */
@@ -48,7 +51,7 @@ home_begin(struct home *home, trt_frame *job, trt_function fn, void *arg)
     trt_strand *s = trt_strand_take(&home->strands);
     CHECK(s != NULL);
     *job = (trt_frame){.fn = fn, .arg = arg};
-    trt_strand_begin(s, job, &home->cancel);
+    trt_strand_begin(s, job, &home->work.cancel);
     return s;
 }
 

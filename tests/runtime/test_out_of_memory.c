@@ -272,7 +272,8 @@ test_thief_without_memory_takes_nothing(void)
     trt_pool pool;
     trt_worker workers[2];
     trt_crew crews[2];
-    _Atomic(uint32_t) cancel = 0;
+    trt_work work;
+    trt_work_init(&work);
     CHECK_EQ(trt_pool_init(&pool), 0);
     for (int i = 0; i < 2; i++) {
         CHECK_EQ(trt_worker_init(&workers[i], &pool, TRT_WORKER_POOL), 0);
@@ -281,7 +282,7 @@ test_thief_without_memory_takes_nothing(void)
     trt_frame root = {.fn = be_robbed_by, .arg = &crews[1]};
     trt_store_relaxed(&root.state, TRT_FRAME_STOLEN);
     trt_strand *s = trt_strand_take(&crews[0].strands);
-    trt_crew_adopt(&crews[0], s, &root, &cancel);
+    trt_crew_adopt(&crews[0], s, &root, &work.cancel);
     CHECK_EQ(trt_load_relaxed(&root.state), TRT_FRAME_ENDED);
     CHECK_EQ(root.status, 6);
     for (int i = 0; i < 2; i++) {

@@ -96,7 +96,7 @@ test_cancel_word_is_that_of_begin(void)
     struct home home;
     home_init(&home);
     CHECK_EQ(home_run(&home, look_whether_cancelled, NULL), TRT_OK);
-    trt_store_relaxed(&home.cancel, 1);
+    trt_store_relaxed(&home.work.cancel, 1);
     CHECK_EQ(home_run(&home, look_whether_cancelled, NULL), TRT_CANCELLED);
     home_destroy(&home);
 }

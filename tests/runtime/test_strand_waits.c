@@ -14,7 +14,7 @@ steal(struct home *home)
     const _Atomic(uint32_t) *work = NULL;
     trt_frames *frames = trt_load_acquire(&home->shown);
     trt_frame *frame = frames ? trt_frames_steal(frames, &work) : NULL;
-    CHECK(frame == NULL || work == &home->cancel);
+    CHECK(frame == NULL || work == &home->work.cancel);
     return frame;
 }
 

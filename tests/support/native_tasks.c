@@ -121,6 +121,33 @@ until_cancelled(trt_context *ctx, void *arg)
     return TRT_CANCELLED;
 }
 
+static int
+spin_until_told(trt_context *ctx, void *arg)
+{
+    volatile int64_t *const n = arg;
+    n[1] = 1;
+    while (n[0] == 0 && !trt_cancelled(ctx)) {
+    }
+    return TRT_OK;
+}
+
+/* Offers more children than there are threads, until Python writes to n or it is asked
+ * to end. */
+int
+offers_until_told(trt_context *ctx, void *arg)
+{
+    enum { CHILDREN = 8 };
+    trt_frame children[CHILDREN];
+    for (int i = 0; i < CHILDREN; i++) {
+        trt_spawn(ctx, &children[i], spin_until_told, arg);
+    }
+    spin_until_told(ctx, arg);
+    for (int i = CHILDREN; i-- > 0;) {
+        trt_join(ctx, &children[i]);
+    }
+    return TRT_OK;
+}
+
 /* Waits in a child for what Python writes to n. */
 int
 until_told(trt_context *ctx, void *arg)
@@ -145,6 +172,16 @@ call_function(void *arg)
     PyObject *const result = PyObject_CallNoArgs(((caller *)arg)->function);
     Py_XDECREF(result);
     return result ? 0 : -1;
+}
+
+/* depth: 2 if it was asked to end while the call was made, or else 1. */
+int
+until_cancelled_in_a_call(trt_context *ctx, void *arg)
+{
+    caller *const c = arg;
+    const int status = trt_call_python(ctx, call_function, c);
+    c->depth = trt_cancelled(ctx) ? 2 : 1;
+    return status;
 }
 
 /* A binary tree that calls the function at each leaf. */
@@ -187,6 +224,162 @@ calls_in_stolen_child(trt_context *ctx, void *arg)
     c->depth = 0;
     trt_spawn(ctx, &child, call_in_child, c);
     while (__atomic_load_n(&c->depth, __ATOMIC_ACQUIRE) == 0) {
+    }
+    return trt_join(ctx, &child);
+}
+
+/* Calls once a thief has the child, which ends when the call has been made. */
+static int
+until_one(trt_context *ctx, void *arg)
+{
+    int64_t *const state = arg;
+    (void)ctx;
+    __atomic_store_n(&state[0], 1, __ATOMIC_RELEASE);
+    while (__atomic_load_n(&state[1], __ATOMIC_ACQUIRE) == 0) {
+    }
+    return TRT_OK;
+}
+
+int
+calls_beside_a_stolen_child(trt_context *ctx, void *arg)
+{
+    caller *const c = arg;
+    int64_t state[2] = {0, 0};
+    trt_frame child;
+    trt_spawn(ctx, &child, until_one, state);
+    while (__atomic_load_n(&state[0], __ATOMIC_ACQUIRE) == 0) {
+    }
+    const int mine = ((int (*)(void))c->depth)(); /* attaches by itself */
+    __atomic_store_n(&state[1], 1, __ATOMIC_RELEASE);
+    const int its = trt_join(ctx, &child);
+    return mine ? mine : its;
+}
+
+/* Sixteen children that call, all of them stolen: depth counts them. */
+static int
+call_and_count(trt_context *ctx, void *arg)
+{
+    caller *const c = arg;
+    __atomic_add_fetch(&c->depth, 1, __ATOMIC_ACQ_REL);
+    return trt_call_python(ctx, call_function, c);
+}
+
+int
+calls_in_stolen_children(trt_context *ctx, void *arg)
+{
+    enum { CHILDREN = 16 };
+    caller *const c = arg;
+    trt_frame children[CHILDREN];
+    int status = TRT_OK;
+    c->depth = 0;
+    for (int i = 0; i < CHILDREN; i++) {
+        trt_spawn(ctx, &children[i], call_and_count, c);
+    }
+    while (__atomic_load_n(&c->depth, __ATOMIC_ACQUIRE) < CHILDREN) {
+    }
+    for (int i = CHILDREN; i-- > 0;) {
+        status |= trt_join(ctx, &children[i]);
+    }
+    return status;
+}
+
+/* state: told by Python, how many levels have begun. Each of three levels is stolen;
+ * the last ends when it is told. */
+static int
+steal_deeper(trt_context *ctx, void *arg)
+{
+    int64_t *const state = arg;
+    const int64_t level = __atomic_add_fetch(&state[1], 1, __ATOMIC_ACQ_REL);
+    if (level == 3) {
+        while (__atomic_load_n(&state[0], __ATOMIC_ACQUIRE) == 0) {
+        }
+        return TRT_OK;
+    }
+    trt_frame child;
+    trt_spawn(ctx, &child, steal_deeper, state);
+    while (__atomic_load_n(&state[1], __ATOMIC_ACQUIRE) == level) {
+    }
+    return trt_join(ctx, &child);
+}
+
+int
+stolen_twice(trt_context *ctx, void *arg)
+{
+    return steal_deeper(ctx, arg);
+}
+
+/* Calls while it offers a child. */
+int
+calls_beside_an_offered_child(trt_context *ctx, void *arg)
+{
+    caller *const c = arg;
+    pair nothing = {0, 0};
+    trt_frame child;
+    trt_spawn(ctx, &child, fib, &nothing);
+    const int mine = trt_call_python(ctx, call_function, c);
+    const int its = trt_join(ctx, &child);
+    return mine ? mine : its;
+}
+
+/* What trt_fail is told, and the status. */
+struct failure {
+    int64_t status;
+    const char *message;
+};
+
+int
+fails_with(trt_context *ctx, void *arg)
+{
+    const struct failure *const f = arg;
+    return trt_fail(ctx, (int)f->status, f->message);
+}
+
+int
+gives_null_functions(trt_context *ctx, void *arg)
+{
+    trt_reduction how = {.size = 8};
+    return *(int64_t *)arg ? trt_parallel_for(ctx, 0, 1, 0, NULL, NULL)
+                           : trt_parallel_reduce(ctx, 0, 1, 0, &how, NULL, arg);
+}
+
+static int
+return_minus_one(void *arg)
+{
+    (void)arg;
+    return -1;
+}
+
+int
+calls_what_raises_nothing(trt_context *ctx, void *arg)
+{
+    return trt_call_python(ctx, return_minus_one, arg);
+}
+
+int
+prepare(void)
+{
+    return trt_import();
+}
+
+/* n: whether taskrt.h sees in a stolen child that the work was asked to end. */
+static int
+look_until_cancelled(trt_context *ctx, void *arg)
+{
+    int64_t *const n = arg;
+    __atomic_store_n(&n[1], 1, __ATOMIC_RELEASE);
+    while (!trt_cancelled(ctx)) {
+    }
+    n[0] = trt_cancel_requested();
+    return TRT_CANCELLED;
+}
+
+int
+looks_in_stolen_child(trt_context *ctx, void *arg)
+{
+    int64_t *const n = arg;
+    trt_frame child;
+    trt_spawn(ctx, &child, look_until_cancelled, n);
+    while (__atomic_load_n(&n[1], __ATOMIC_ACQUIRE) != 1) {
     }
     return trt_join(ctx, &child);
 }

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "native/work.h"
 #include "os/atomics.h"
 
 enum {
@@ -116,6 +117,10 @@ int
 trt_loop_for(trt_context *ctx, int64_t begin, int64_t end, int64_t grain,
              trt_range_function fn, void *arg)
 {
+    if (!fn) {
+        return trt_work_fail(ctx, TRT_MISUSE,
+                             "the function given to trt_parallel_for is null");
+    }
     if (begin >= end) {
         return TRT_OK;
     }
@@ -130,31 +135,100 @@ trt_loop_for(trt_context *ctx, int64_t begin, int64_t end, int64_t grain,
 
 /* ---- reductions ------------------------------------------------------------------ */
 
+/* The parts are the leaves of a tree that is cut in halves, whoever runs what: the
+ * right half is folded into an accumulator of its own and combined into the left one's.
+ * A stack needs one of those for each level, so their number is that of the levels, and
+ * not that of the parts, for each thread that takes part. */
+
 typedef struct reduction {
     const trt_reduction *how;
     void *arg;
     int64_t begin, end;
     uint64_t grain;
-    size_t stride; /* bytes from one accumulator to the next */
-    char *accumulators;
+    size_t stride;       /* bytes from one accumulator to the next */
+    _Atomic(int) status; /* of the first part that has failed; any thread */
 } reduction;
 
-/* Fold parts: one accumulator each. */
-static int
-fold_parts(trt_context *ctx, int64_t first, int64_t last, void *arg)
+typedef struct branch {
+    reduction *reduction;
+    uint64_t first, last; /* parts, from `first` to before `last` */
+    void *acc;            /* where the result goes */
+    char *spare;          /* accumulators for the levels below; the owner's */
+    const trt_context *owner;
+} branch;
+
+static void
+note_failure(reduction *r, int status)
 {
-    const reduction *const r = arg;
-    for (int64_t part = first; part < last; part++) {
-        const int64_t begin = advance(r->begin, (uint64_t)part * r->grain);
-        const uint64_t rest = length(begin, r->end);
-        const int64_t end = advance(begin, rest < r->grain ? rest : r->grain);
-        void *const acc = r->accumulators + (size_t)part * r->stride;
-        r->how->start(acc, r->arg);
-        const int status = r->how->fold(ctx, begin, end, acc, r->arg);
-        if (status) {
-            return status;
-        }
+    int ok = TRT_OK;
+    trt_cas_relaxed(&r->status, &ok, status);
+}
+
+static void
+fold_part(trt_context *ctx, const branch *b)
+{
+    reduction *const r = b->reduction;
+    const int64_t begin = advance(r->begin, b->first * r->grain);
+    const uint64_t rest = length(begin, r->end);
+    const int64_t end = advance(begin, rest < r->grain ? rest : r->grain);
+    r->how->start(b->acc, r->arg);
+    const int status = trt_cancelled(ctx)
+                           ? TRT_CANCELLED
+                           : r->how->fold(ctx, begin, end, b->acc, r->arg);
+    if (status) {
+        note_failure(r, status);
     }
+}
+
+static unsigned
+levels(uint64_t parts)
+{
+    unsigned n = 0;
+    while (parts > (uint64_t)1 << n) {
+        n++;
+    }
+    return n;
+}
+
+static int
+reduce_branch(trt_context *ctx, void *arg)
+{
+    branch b = *(branch *)arg;
+    reduction *const r = b.reduction;
+    char *own = NULL;
+    if (trt_load_relaxed(&r->status)) {
+        return TRT_OK;
+    }
+    if (b.last - b.first == 1) {
+        fold_part(ctx, &b);
+        return TRT_OK;
+    }
+    if (b.owner != ctx) { /* stolen */
+        own = malloc(levels(b.last - b.first) * r->stride);
+        if (!own) {
+            note_failure(r, TRT_NO_MEMORY);
+            return TRT_OK;
+        }
+        b.owner = ctx;
+        b.spare = own;
+    }
+    const uint64_t middle = b.first + (b.last - b.first) / 2;
+    branch left = b, right = b;
+    left.last = right.first = middle;
+    right.acc = b.spare;
+    left.spare = right.spare = b.spare + r->stride;
+    trt_frame child;
+    trt_spawn(ctx, &child, reduce_branch, &right);
+    reduce_branch(ctx, &left);
+    /* A failure of the task itself: no stack for the join. */
+    const int status = trt_join(ctx, &child);
+    if (status) {
+        note_failure(r, status);
+    }
+    if (!trt_load_relaxed(&r->status)) {
+        r->how->combine(b.acc, right.acc, r->arg);
+    }
+    free(own);
     return TRT_OK;
 }
 
@@ -162,25 +236,23 @@ int
 trt_loop_reduce(trt_context *ctx, int64_t begin, int64_t end, int64_t grain,
                 const trt_reduction *how, void *arg, void *result)
 {
-    how->start(result, arg);
+    if (!how->start || !how->fold || !how->combine) {
+        return trt_work_fail(ctx, TRT_MISUSE,
+                             "a function given to trt_parallel_reduce is null");
+    }
     if (begin >= end) {
+        how->start(result, arg);
         return TRT_OK;
     }
     const uint64_t n = length(begin, end);
     reduction r = {.how = how, .arg = arg, .begin = begin, .end = end};
     r.grain = choose_grain(n, grain, PARTS_MAX);
-    const int64_t parts = (int64_t)(n / r.grain + (n % r.grain != 0));
     /* On cache lines of their own, for different threads write them. */
-    r.stride = (how->size + TRT_CACHE_LINE - 1) / TRT_CACHE_LINE * TRT_CACHE_LINE;
-    r.stride = r.stride ? r.stride : TRT_CACHE_LINE;
-    r.accumulators = malloc((size_t)parts * r.stride);
-    if (!r.accumulators) {
-        return TRT_NO_MEMORY;
-    }
-    const int status = trt_loop_for(ctx, 0, parts, 1, fold_parts, &r);
-    for (int64_t part = 0; part < parts && status == TRT_OK; part++) {
-        how->combine(result, r.accumulators + (size_t)part * r.stride, arg);
-    }
-    free(r.accumulators);
-    return status;
+    r.stride = (how->size / TRT_CACHE_LINE + 1) * TRT_CACHE_LINE;
+    trt_store_relaxed(&r.status, TRT_OK);
+    branch whole = {.reduction = &r,
+                    .last = n / r.grain + (n % r.grain != 0),
+                    .acc = result}; /* and no owner: it gets its accumulators itself */
+    reduce_branch(ctx, &whole);
+    return trt_load_relaxed(&r.status);
 }

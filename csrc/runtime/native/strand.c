@@ -238,7 +238,10 @@ strand_body(void *arg)
         const int status = s->job->fn(&s->frames.base, s->job->arg);
         const trt_clear_result cleared = trt_frames_clear(&s->frames);
         s->status = cleared == TRT_CLEAR_EMPTY ? status : TRT_MISUSE;
-        s->lost = cleared == TRT_CLEAR_STOLEN;
+        if (cleared == TRT_CLEAR_STOLEN) {
+            s->lost = true;
+            trt_store_relaxed(&trt_work_of(&s->frames.base)->lost, true);
+        }
         leave(s, TRT_STRAND_ENDED);
     }
 }

@@ -9,6 +9,7 @@ trt_work_init(trt_work *work)
     trt_store_relaxed(&work->cancel, 0);
     trt_store_relaxed(&work->message, NULL);
     trt_store_relaxed(&work->error, NULL);
+    trt_store_relaxed(&work->lost, false);
 }
 
 void
@@ -27,6 +28,9 @@ int
 trt_work_fail(trt_context *ctx, int status, const char *message)
 {
     trt_work *const work = trt_work_of(ctx);
+    if (!message) {
+        return status;
+    }
     const size_t size = strlen(message) + 1;
     char *const copy = malloc(size);
     if (!copy) {

@@ -3,6 +3,8 @@
 #ifndef TRT_WORK_H
 #define TRT_WORK_H
 
+#include <stdbool.h>
+
 #include "os/atomics.h"
 #include "taskrt_native.h"
 
@@ -13,6 +15,8 @@ typedef struct trt_work {
      */
     _Atomic(char *) message; /* owned, or NULL */
     _Atomic(void *) error;   /* the binding's: an exception, or NULL */
+    /* A child was never joined, and a thief had it: it may use the work for ever. */
+    _Atomic(bool) lost;
 } trt_work;
 
 void trt_work_init(trt_work *work);

@@ -34,6 +34,7 @@ trt_pool_init(trt_pool *pool)
     }
     trt_mutex_init(&pool->lock);
     trt_store_relaxed(&pool->running, 0);
+    trt_store_relaxed(&pool->light_sleeper, NULL);
     trt_store_relaxed(&pool->table, table);
     return 0;
 

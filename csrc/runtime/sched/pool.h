@@ -9,6 +9,7 @@
 #ifndef TRT_POOL_H
 #define TRT_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,9 @@ typedef struct trt_pool {
     _Atomic(trt_table *) table; /* written under the lock; [table-grow] publishes it */
     _Atomic(size_t) running;    /* threads that take work now: main and pool threads.
                                  * Written by them, read by searchers as a hint. */
+    /* Who sleeps for tasks alone, or NULL: see trt_worker_sleep_for_tasks. Its owner
+     * writes itself, anybody NULL. */
+    _Atomic(trt_worker *) light_sleeper;
 } trt_pool;
 
 /* Prepare an empty pool. Returns 0, or a negative errno with nothing to undo. */
@@ -62,6 +66,16 @@ trt_pool_workers(trt_pool *pool, size_t *count)
     /* [table-count] the entry below the count was written before it. */
     *count = trt_load_acquire(&table->count);
     return table->workers;
+}
+
+/* Wake the light sleeper if there is one. Any thread, after it has made something to do
+ * visible and a light barrier. True if it has. */
+static inline bool
+trt_pool_rouse(trt_pool *pool)
+{
+    trt_worker *w = trt_load_relaxed(&pool->light_sleeper);
+    return w && trt_cas_relaxed(&pool->light_sleeper, &w, NULL) &&
+           trt_parker_unpark(&w->parker);
 }
 
 /* How many threads take work and do not sleep; a hint. */

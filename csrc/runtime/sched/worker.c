@@ -51,11 +51,17 @@ trt_worker_destroy(trt_worker *w)
 int
 trt_worker_push(trt_worker *w, void *item)
 {
-    int error = trt_deque_push(&w->deque, item);
-    if (!error && trt_sleep_notify(&w->pool->sleep)) {
+    const int error = trt_deque_push(&w->deque, item);
+    if (error) {
+        return error;
+    }
+    if (trt_sleep_notify(&w->pool->sleep)) {
         trt_count(&w->counters.wakes);
     }
-    return error;
+    if (trt_pool_rouse(w->pool)) {
+        trt_count(&w->counters.wakes);
+    }
+    return 0;
 }
 
 static uint64_t
@@ -239,6 +245,24 @@ trt_worker_sleep(trt_worker *w, uint64_t deadline_ns, bool signals,
     return why;
 }
 
+enum trt_park_result
+trt_worker_sleep_for_tasks(trt_worker *w, uint64_t deadline_ns, bool signals,
+                           bool (*asleep)(trt_worker *))
+{
+    enum trt_park_result why = TRT_PARK_NOTIFIED;
+    TRT_ASSERT(!w->searching);
+    trt_store_relaxed(&w->pool->light_sleeper, w);
+    trt_barrier_heavy(); /* [asym-fence] as G2: of a push and this, one sees the other
+                          */
+    if (!trt_worker_sees_tasks(w) && (!asleep || asleep(w))) {
+        trt_count(&w->counters.sleeps);
+        why = signals ? trt_parker_park_signals(&w->parker, deadline_ns)
+                      : trt_parker_park(&w->parker, deadline_ns);
+    }
+    trt_store_relaxed(&w->pool->light_sleeper, NULL);
+    return why;
+}
+
 int
 trt_worker_hand_over(trt_worker *w)
 {
@@ -253,6 +277,7 @@ trt_worker_hand_over(trt_worker *w)
             return error;
         }
         trt_sleep_notify(&w->pool->sleep);
+        trt_pool_rouse(w->pool);
     }
     return 0;
 }

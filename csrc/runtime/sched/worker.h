@@ -101,6 +101,13 @@ bool trt_worker_search(trt_worker *w);
 enum trt_park_result trt_worker_sleep(trt_worker *w, uint64_t deadline_ns, bool signals,
                                       bool (*asleep)(trt_worker *));
 
+/* The same for a worker that takes no children of native code now, and must not be
+ * woken for each: it is not among the sleepers, and each push of a task wakes it. One
+ * worker of a pool at a time, which does not search. Returns why it went on. */
+enum trt_park_result trt_worker_sleep_for_tasks(trt_worker *w, uint64_t deadline_ns,
+                                                bool signals,
+                                                bool (*asleep)(trt_worker *));
+
 /* Move what is left in the deque to the injector. Owner, at the end of its thread.
  * Returns 0 or -ENOMEM, then the rest stays where thieves find it. */
 int trt_worker_hand_over(trt_worker *w);
