@@ -290,6 +290,11 @@ class TestProcess:
     def test_shutdown_ends_what_runs(self, lib: ctypes.CDLL, threads: str) -> None:
         assert self.run(lib, "native_shutdown", threads) == {"ended": 1}
 
+    def test_ctrl_c_ends_what_looks_for_it(
+        self, lib: ctypes.CDLL, threads: str
+    ) -> None:
+        assert self.run(lib, "native_ctrl_c", threads) == {"interrupted": 1}
+
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
     @pytest.mark.skipif(UNDER_ASAN, reason="its allocator does not survive forks")
     def test_fork_in_a_call_and_beside_native_work(

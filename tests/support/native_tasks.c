@@ -191,6 +191,25 @@ calls_in_stolen_child(trt_context *ctx, void *arg)
     return trt_join(ctx, &child);
 }
 
+static int
+look_for_signals(void *arg)
+{
+    (void)arg;
+    return PyErr_CheckSignals();
+}
+
+/* n: 1 once it runs. Ends when a handler of a signal raises. */
+int
+until_signal(trt_context *ctx, void *arg)
+{
+    int status = TRT_OK;
+    *(volatile int64_t *)arg = 1;
+    while (status == TRT_OK) {
+        status = trt_call_python(ctx, look_for_signals, NULL);
+    }
+    return status;
+}
+
 /* ---- loops ----------------------------------------------------------------------- */
 
 /* Adds 1 to each item, and remembers the longest part in the last one. */
