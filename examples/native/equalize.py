@@ -1,8 +1,8 @@
 """Equalize a dark picture in C: a reduction and a loop, both begun by Python.
 
 The reduction counts how often each of 256 grey levels occurs: an accumulator is 256
-counts, and there is one for each part of the pixels, so that no two threads write to
-the same. The loop gives each pixel the level that spreads them over the whole range.
+counts, and no two threads write to the same. The loop gives each pixel the level that
+spreads them over the whole range.
 
     python examples/native/equalize.py 64000000
 """
@@ -23,7 +23,7 @@ from native._report import Report, timed
 from taskrt import native
 
 LEVELS = 256
-GRAIN = 1 << 16  # pixels in a part: many to each accumulator of 2 KiB
+GRAIN = 1 << 16  # pixels in a part: far more than the counts that are then added
 
 
 # [equalize]
