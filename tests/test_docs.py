@@ -1,16 +1,20 @@
 """What docstrings and pages show is true."""
 
+import ctypes
 import doctest
 import importlib
 import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support.child import run_script
+from support.native import build_library
 from support.sources import ROOT, python_files, shown
 
 import taskrt
+from taskrt import native
 
 MODULES = [
     "taskrt." + path.stem
@@ -22,6 +26,8 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
     *sorted(ROOT.glob("docs/**/*.md")),
 ]
+C_FILES = sorted(ROOT.glob("docs/**/*.c"))
+C_BLOCK = re.compile(r"^```c\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", ["taskrt", *MODULES])
@@ -57,3 +63,54 @@ def test_programs_of_the_readme_run() -> None:
     for program in programs:
         if ">>>" not in program:
             run_script(program)
+
+
+@pytest.mark.parametrize("path", C_FILES, ids=shown)
+def test_c_file_of_the_docs_is_shown_and_run(path: Path, tmp_path: Path) -> None:
+    [page] = [
+        text
+        for text in (page.read_text("utf-8") for page in PAGES)
+        if f"```{{literalinclude}} {path.name}" in text
+    ]
+    # Without a warning here; the page's doctest builds it and calls what it has.
+    assert re.search(rf'^\s*>>> .*"{shown(path)}"', page, re.MULTILINE)
+    build_library(path, tmp_path / "library.so")
+
+
+def test_c_code_within_pages_is_that_of_the_readme_alone() -> None:
+    pages = [page for page in PAGES if C_BLOCK.search(page.read_text("utf-8"))]
+    assert pages == [ROOT / "README.md"]
+
+
+class FibArg(ctypes.Structure):
+    """fib_arg of the code below."""
+
+    _fields_ = (("n", ctypes.c_int), ("result", ctypes.c_long))
+
+
+def c_code_of_readme() -> str:
+    [code] = C_BLOCK.findall((ROOT / "README.md").read_text("utf-8"))
+    known = (
+        "#include <taskrt_native.h>\ntypedef struct { int n; long result; } fib_arg;"
+    )
+    return f"{known}\n{code}"
+
+
+def c_code_of_header() -> str:
+    text = (ROOT / "taskrt/include/taskrt_native.h").read_text("utf-8")
+    lines = text[: text.index("*/")].splitlines()
+    mark = " *     "
+    return "\n".join(line.removeprefix(mark) for line in lines if mark in line)
+
+
+@pytest.mark.parametrize("code_of", [c_code_of_readme, c_code_of_header])
+def test_first_native_task_counts_right(
+    code_of: Callable[[], str], tmp_path: Path
+) -> None:
+    source = tmp_path / "fib.c"
+    entry = "int begin(trt_context *ctx, void *p);\n"
+    entry += "int begin(trt_context *ctx, void *p) { return fib(ctx, p); }\n"
+    source.write_text(f"{code_of()}\n{entry}")
+    data = FibArg(20, 0)
+    native.run(build_library(source, tmp_path / "fib.so").begin, data)
+    assert data.result == 6765

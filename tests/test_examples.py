@@ -7,6 +7,7 @@ import itertools
 import math
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +27,7 @@ SMALL = {
     "psort": ["100000"],
 }
 NATIVE = {
+    "equalize": ["300000"],
     "fib": ["20", "--cutoff", "8"],
     "matmul": ["70"],
     "nqueens": ["7"],
@@ -178,6 +180,19 @@ def tree(seed: int, height: int) -> tuple[int, int, int]:
             for node, count in zip(level, counts)
             for place in range(count)
         ]
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("size", [0, 1, 2, 1000, 3 << 16, 200_003])
+def test_native_equalize_spreads_levels(load: Load, size: int) -> None:
+    compiler()
+    example = load("native.equalize")
+    pixels = bytearray(i * i % 101 for i in range(size))
+    counts = Counter(pixels)
+    seen = itertools.accumulate(counts[level] for level in range(256))
+    expected = pixels.translate(bytes(255 * n // max(size, 1) for n in seen))
+    example.equalize(load("native._build").load("equalize"), pixels)
+    assert pixels == expected
 
 
 @pytest.mark.parametrize("n", [1, 31, 33, 64, 101])

@@ -22,7 +22,7 @@ from taskrt.native import NativeError
 
 Resize = Callable[[int], object]
 
-FIB_20 = 6765
+FIB_15, FIB_20 = 610, 6765
 
 
 # --- outcomes -------------------------------------------------------------------------
@@ -242,11 +242,29 @@ def test_data_of_every_kind(lib: ctypes.CDLL) -> None:
 
 
 def test_data_is_kept_alive_and_in_place(lib: ctypes.CDLL) -> None:
-    tasks = [native.spawn(lib.fib, pair(15)) for _ in range(200)]
-    tasks += [native.spawn(lib.fib, ctypes.pointer(Pair(15, 0))) for _ in range(200)]
+    results: Counter[int] = Counter()  # as they are when the data goes
+    lock = threading.Lock()
+
+    def tell(result: int) -> None:
+        with lock:
+            results[result] += 1
+
+    class Told(Pair):
+        def __del__(self) -> None:
+            tell(self.result)
+
+    class ToldArray(array.array):  # type: ignore[type-arg]
+        def __del__(self) -> None:
+            tell(self[1])
+
+    tasks = [native.spawn(lib.fib, ToldArray("q", [15, 0])) for _ in range(200)]
+    tasks += [native.spawn(lib.fib, ctypes.pointer(Told(15, 0))) for _ in range(200)]
     gc.collect()
     wait(*tasks)
     assert all(task.exception() is None for task in tasks)
+    while results.total() < len(tasks):  # also those that a worker drops last
+        gc.collect()
+    assert results == {FIB_15: len(tasks)}
 
 
 def test_buffer_cannot_move_before_the_task_begins(
@@ -398,6 +416,11 @@ class TestProcess:
 
     def test_shutdown_ends_what_runs(self, lib: ctypes.CDLL, threads: str) -> None:
         assert self.run(lib, "native_shutdown", threads) == {"ended": 1}
+
+    def test_ctrl_c_ends_what_looks_for_it(
+        self, lib: ctypes.CDLL, threads: str
+    ) -> None:
+        assert self.run(lib, "native_ctrl_c", threads) == {"interrupted": 1}
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
     @pytest.mark.skipif(UNDER_ASAN, reason="its allocator does not survive forks")

@@ -48,6 +48,16 @@ def test_queens_are_counted(example: ModuleType) -> None:
     assert [example.queens(n) for n in range(1, 10)] == SOLUTIONS
 
 
+def test_no_queens_stand_on_no_board_in_one_way(example: ModuleType) -> None:
+    assert example.queens(0) == 1
+
+
+@pytest.mark.parametrize("n", [-(2**31), -1, 32, 33, 2**31 - 1])
+def test_board_without_room_is_refused(example: ModuleType, n: int) -> None:
+    with pytest.raises(ValueError, match=f"n must be 0 to 31, not {n}"):
+        example.queens(n)
+
+
 def test_from_many_tasks_at_once(example: ModuleType) -> None:
     tasks = [spawn(example.queens, n) for n in range(1, 10) for _ in range(20)]
     assert sorted(map(fetch, tasks)) == sorted(SOLUTIONS * 20)

@@ -57,9 +57,11 @@ cdef class Work:
 
 
 def queens(int n):
-    """Return the number of solutions for n queens, 31 at most."""
+    """Return the number of solutions for n queens; raise ValueError above 31."""
+    if not 0 <= n <= 31:
+        raise ValueError(f"n must be 0 to 31, not {n}")
     cdef Work work = Work()
-    work.board.free = (1 << n) - 1
+    work.board.free = (<uint32_t>1 << n) - 1
     native.run(<size_t>&place, <size_t>&work.board)
     return work.board.solutions
 

@@ -58,6 +58,8 @@ trt_import(void)
     if (table == NULL) {
         return -1;
     }
+    /* One more on both sides: `minor < 0`, where the header names 0, is never true,
+     * which GCC's -Wtype-limits takes for a mistake. */
     if (table->major != TRT_API_MAJOR || table->minor + 1 < TRT_API_MINOR + 1) {
         PyErr_Format(
             PyExc_ImportError,
@@ -89,7 +91,8 @@ trt_thread_id(void)
 
 /* Whether the task that called this code has been asked to end: a few loads, no lock,
  * so it may stand in an inner loop. 0 outside of tasks. Attached or not, on the task's
- * thread. */
+ * thread. Native tasks ask trt_cancelled(ctx) instead: a child may run on any thread,
+ * and this knows of the task that has begun there, not of the child's work. */
 static inline int
 trt_cancel_requested(void)
 {

@@ -29,7 +29,9 @@
  * points to live until then; the caller's stack is the place for both. A context is
  * passed on to what is called, never through Python code, and used by nobody else. A
  * function waits for nothing but its children: it holds no lock across a join. It runs
- * on a stack of taskrt's, with at least 4 MiB left for a function that a join calls.
+ * on a stack of taskrt's, with at least 4 MiB left for a function that a join calls. No
+ * C++ exception leaves a function that taskrt calls, nor skips a join; catch it inside
+ * and return a status.
  *
  * This header needs no Python.h and nothing to link: what is not inline is called
  * through the context. C11 and C++17; names begin with trt_ or TRT_.

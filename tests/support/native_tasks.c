@@ -207,6 +207,25 @@ calls_and_ignores(trt_context *ctx, void *arg)
     return TRT_OK;
 }
 
+static int
+look_for_signals(void *arg)
+{
+    (void)arg;
+    return PyErr_CheckSignals();
+}
+
+/* n: 1 once it runs. Ends when a handler of a signal raises. */
+int
+until_signal(trt_context *ctx, void *arg)
+{
+    int status = TRT_OK;
+    *(volatile int64_t *)arg = 1;
+    while (status == TRT_OK) {
+        status = trt_call_python(ctx, look_for_signals, NULL);
+    }
+    return status;
+}
+
 /* Calls in a child only, once a thief has it: `depth` is set to 1 by the child. */
 static int
 call_in_child(trt_context *ctx, void *arg)
