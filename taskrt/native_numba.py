@@ -25,6 +25,7 @@ Needs Numba 0.63 or later.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -193,10 +194,25 @@ def _nopython(
     function: Any, typing: Callable[..., Any], *parameters: Any
 ) -> Callable[[_Lower], _Lower]:
     """Decorate what emits calls of `function`; `typing` returns their signatures."""
+    names = [
+        str(parameter.replace(annotation=parameter.empty))
+        for parameter in inspect.signature(function).parameters.values()
+    ]
+    usage = f"{function.__name__}({', '.join(names)})"
+    takes_more = isinstance(parameters[-1], types.VarArg)
+    least = len(parameters) - takes_more
 
     def generic(self: Any, args: Any, kws: Any) -> Any:
         if kws:
             raise TypingError(f"{function.__name__} takes no keyword arguments")
+        if len(args) < least or (len(args) > least and not takes_more):
+            raise TypingError(f"call it as {usage}, not with {len(args)} arguments")
+        # Numba makes pointers of integers, wherever a pointer is wanted.
+        if parameters[0] == types.voidptr != args[0]:
+            raise TypingError(
+                f"{function.__name__} needs the context that taskrt.native_numba.run "
+                f"passes, not {args[0]}"
+            )
         return typing(self.context, *args)
 
     members = {"key": function, "generic": generic}

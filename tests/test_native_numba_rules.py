@@ -191,12 +191,42 @@ def spawns_with_a_keyword(context):
     return spawn(context, fib, n=3)
 
 
+@njit
+def spawns_nothing(context):
+    return spawn(context)
+
+
+@njit
+def joins_without_context(context, n):
+    return join(spawn(context, fib, n))
+
+
+@njit
+def asks_nobody(context):
+    return cancelled()
+
+
+@njit
+def asks_twice(context):
+    return cancelled(context, context)
+
+
+@njit
+def joins_with_a_number(context, n):
+    return join(n, spawn(context, fib, n))
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [
         ((spawns_a_number,), "compiled by numba.njit is needed"),
         ((joins_a_number,), "child that spawn has returned is needed"),
         ((spawns_with_a_keyword,), "no keyword arguments"),
+        ((spawns_nothing,), r"as spawn\(context, function, \*args\), not with 1 arg"),
+        ((joins_without_context, 3), r"as join\(context, child\), not with 1 arg"),
+        ((asks_nobody,), r"as cancelled\(context\), not with 0 arguments"),
+        ((asks_twice,), r"as cancelled\(context\), not with 2 arguments"),
+        ((joins_with_a_number, 3), "join needs the context that .* not int64"),
         ((fib,), "missing a required argument"),
         ((marks, [1.0, 2.0]), "cannot go to another task"),
     ],
@@ -209,6 +239,57 @@ def test_mistake_that_the_compiler_finds(call: tuple[Any, ...], says: str) -> No
 def test_function_that_is_not_compiled() -> None:
     with pytest.raises(TypeError, match="numba.njit is needed, not 'function'"):
         run(fib.py_func, 3)
+
+
+@pytest.mark.isolated  # where it is not refused, the process ends
+def test_number_for_a_context_is_refused() -> None:
+    run_script(
+        """
+        from numba import njit
+        from numba.core.errors import TypingError
+
+        import taskrt
+        from taskrt.native_numba import cancelled, join, spawn
+
+        @njit
+        def fib(context, n):
+            if n < 2:
+                return n
+            child = spawn(context, fib, n - 1)
+            mine = fib(context, n - 2)
+            return join(context, child) + mine
+
+        @njit
+        def asks(context):
+            return cancelled(context)
+
+        @njit("int64(voidptr)")
+        def compiled_before(context):
+            return cancelled(context)
+
+        calls = [
+            ("spawn", lambda: fib(0, 20)),
+            ("spawn", lambda: fib(12345, 10)),
+            ("spawn", lambda: taskrt.fetch(taskrt.spawn(fib, 0, 3))),
+            ("spawn", lambda: fib(None, 3)),
+            ("cancelled", lambda: asks(3)),
+        ]
+        for name, call in calls:
+            says = f"{name} needs the context that taskrt.native_numba.run passes, not "
+            try:
+                call()
+            except TypingError as error:
+                assert says in str(error), error
+            else:
+                raise AssertionError(name)
+        try:
+            compiled_before(3)
+        except TypeError as error:
+            assert "can't unbox" in str(error)
+        else:
+            raise AssertionError
+        """
+    )
 
 
 @pytest.mark.parametrize("function", [spawn, join, cancelled])
