@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from support.child import run_script
 from support.native import build_library
 from support.sources import ROOT
 
@@ -364,11 +365,10 @@ def same(context, numbers):
 # --- the examples ---------------------------------------------------------------------
 
 
+@pytest.mark.isolated
 @pytest.mark.parametrize(
     ("name", "size"), [("fib", 20), ("tree", 1000), ("cfuncs", 1000)]
 )
-def test_example_agrees_with_its_serial_run(
-    name: str, size: int, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert load_example(name).main(size) == 0
-    assert "parallel" in capsys.readouterr().out
+def test_example_agrees_with_its_serial_run(name: str, size: int) -> None:
+    path = ROOT / "examples/native_numba" / f"{name}.py"
+    assert "parallel" in run_script(path, str(size)).stdout
