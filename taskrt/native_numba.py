@@ -242,7 +242,12 @@ def _lower_spawn(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         space = builder.alloca(emit.Record.type_of(context, call))
     here = cgutils.alloca_once(builder, emit.POINTER)  # null on entry
     with emit.if_rare(builder, cgutils.is_not_null(builder, builder.load(here))):
-        _raise(context, builder, "the last child of this spawn has not been joined")
+        _raise(
+            context,
+            builder,
+            "the last child of this spawn has not been joined: "
+            "one spawn in the source has one child at a time",
+        )
     newest = _newest_child(builder, args[0])
     record = emit.Record(context, builder, call, space)
     builder.store(builder.load(newest), record.at(record.OLDER))
@@ -317,6 +322,9 @@ def _type_join(typing_context: Any, _: Any, child: Any) -> Any:
 @_nopython(join, _type_join, types.voidptr, _Child)
 def _lower_join(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     child = cgutils.create_struct_proxy(sig.args[1])(context, builder, args[1])
+    # A variable that has not been set is zero, in Numba.
+    with emit.if_rare(builder, cgutils.is_null(builder, child.record)):
+        _raise(context, builder, "there is no child to join: nothing was spawned here")
     newest = builder.load(child.newest)
     with emit.if_rare(builder, builder.icmp_unsigned("!=", newest, child.record)):
         _raise(context, builder, "what is joined is not the newest child")

@@ -127,11 +127,27 @@ def joins_oldest_first(context, n):
     return join(context, older) + join(context, newer)
 
 
+@njit
+def joins_what_few_spawn(context, n):
+    if n > 12:
+        child = spawn(context, fib, n)
+    return join(context, child)
+
+
+@njit
+def joins_after_a_loop(context, n):
+    for i in range(12, n):
+        child = spawn(context, fib, i)
+    return join(context, child)
+
+
 @pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize(
     ("function", "says"),
     [
-        (spawns_twice, "last child of this spawn has not been joined"),
+        (spawns_twice, "spawn has not been joined: .* has one child at a time"),
+        (joins_what_few_spawn, "no child to join: nothing was spawned"),
+        (joins_after_a_loop, "no child to join: nothing was spawned"),
         (joins_twice, "not the newest child"),
         (joins_oldest_first, "not the newest child"),
     ],
