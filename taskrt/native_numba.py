@@ -35,9 +35,10 @@ from llvmlite import ir
 from numba import njit, version_info
 from numba.core import cgutils, types
 from numba.core.dispatcher import Dispatcher
-from numba.core.errors import TypingError
+from numba.core.errors import NumbaError, TypingError
 from numba.core.typing import signature
 from numba.core.typing.templates import AbstractTemplate, infer_global
+from numba.core.typing.typeof import Purpose, typeof
 from numba.extending import lower_builtin, models, register_model
 
 from taskrt import _numba as emit
@@ -101,7 +102,12 @@ def run(function: Callable[..., Any], /, *args: Any) -> Any:
             "a function compiled by numba.njit is needed, not "
             f"'{type(function).__name__}'"
         )
-    entry, record = _begin(function, *args)
+    try:
+        entry, record = _begin(function, *args)
+    except NumbaError as error:
+        # What is around the user's own error tells of nothing but `_begin`.
+        cause = _why_not_compiled(function, args) or error
+        raise cause.with_traceback(None) from None
     try:
         native.run(entry, record)
         checkpoint()
@@ -110,6 +116,25 @@ def run(function: Callable[..., Any], /, *args: Any) -> Any:
             _discard(record, function, *args)
         raise
     return _end(record, function, *args)
+
+
+def _why_not_compiled(function: Any, args: tuple[Any, ...]) -> NumbaError | None:
+    """Return what the compiler says of ``function(context, *args)`` alone."""
+    try:
+        kinds = _kinds_for_call(list(map(_type_of, args)))
+        its_type = types.Dispatcher(function)
+        call = its_type.get_call_type(function.typingctx, kinds, {})
+        _check_call(its_type, kinds, call)
+    except NumbaError as error:
+        return error
+    return None
+
+
+def _type_of(arg: Any) -> Any:
+    try:
+        return typeof(arg, Purpose.argument)
+    except ValueError as error:
+        raise TypingError(str(error)) from None
 
 
 def _refuse(name: str) -> NoReturn:
@@ -162,10 +187,7 @@ def _type_call(typing_context: Any, function: Any, *args: Any) -> Any:
         raise TypingError(
             f"a function compiled by numba.njit is needed, not {function}"
         )
-    for kind in args:
-        if getattr(kind, "reflected", False):
-            raise TypingError(f"{kind} cannot go to another task; use numba.typed")
-    kinds = (types.voidptr, *map(types.unliteral, args))
+    kinds = _kinds_for_call(args)
     inferer = typing_context.callstack[0].typeinfer
     if inferer in _ASKING:
         return signature(types.undefined, *kinds)
@@ -176,8 +198,37 @@ def _type_call(typing_context: Any, function: Any, *args: Any) -> Any:
         call = inferer.resolve_call(function, kinds, {})
     finally:
         _ASKING.pop()
-    if len(call.args) != len(kinds):
-        raise TypingError(f"{function} needs a value for each of its parameters")
+    return _check_call(function, kinds, call)
+
+
+def _kinds_for_call(args: Any) -> tuple[Any, ...]:
+    """Return the types of what a task gets that is spawned with these arguments."""
+    for kind in args:
+        if getattr(kind, "reflected", False):
+            raise TypingError(f"{kind} cannot go to another task; use numba.typed")
+    return (types.voidptr, *map(types.unliteral, args))
+
+
+def _check_call(function: Any, kinds: tuple[Any, ...], call: Any) -> Any:
+    """Return the signature that the compiler found for these types, if it is one."""
+    if isinstance(function, types.RecursiveCall):
+        function = function.dispatcher_type
+    name = function.dispatcher.py_func.__name__
+    if call is None:
+        raise TypingError(
+            f"{name} has no signature for ({', '.join(map(str, kinds))}); the first is "
+            "the context, which is voidptr in a signature"
+        )
+    if call.args[0] != types.voidptr:
+        raise TypingError(
+            f"the first parameter of {name} has to be the context, which is voidptr in "
+            f"a signature, not {call.args[0]}"
+        )
+    stars = types.StarArgTuple | types.StarArgUniTuple
+    if len(call.args) != len(kinds) or isinstance(call.args[-1], stars):
+        raise TypingError(
+            f"{name} needs a value for each of its parameters, and none with a star"
+        )
     return signature(call.return_type, *call.args)
 
 
@@ -206,7 +257,8 @@ def _nopython(
         if kws:
             raise TypingError(f"{function.__name__} takes no keyword arguments")
         if len(args) < least or (len(args) > least and not takes_more):
-            raise TypingError(f"call it as {usage}, not with {len(args)} arguments")
+            count = f"{len(args)} argument{'s' * (len(args) != 1)}"
+            raise TypingError(f"call it as {usage}, not with {count}")
         # Numba makes pointers of integers, wherever a pointer is wanted.
         if parameters[0] == types.voidptr != args[0]:
             raise TypingError(

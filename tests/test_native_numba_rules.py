@@ -232,6 +232,36 @@ def joins_with_a_number(context, n):
     return join(n, spawn(context, fib, n))
 
 
+@njit("int64(int64, int64)")
+def takes_a_number_for_the_context(context, n):
+    return n
+
+
+@njit("int64(voidptr, float64[:])")
+def takes_floats(context, numbers):
+    return len(numbers)
+
+
+@njit
+def takes_the_rest(context, *rest):
+    return len(rest)
+
+
+def spawner_of(function: Callable[..., object]) -> Callable[..., object]:
+    """Return a task that passes its argument on to a child."""
+
+    @njit
+    def spawns(context, value):
+        return join(context, spawn(context, function, value))
+
+    return spawns
+
+
+@njit
+def adds_apples_and_pears(context, n):
+    return n.apples + n.pears
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [
@@ -245,11 +275,32 @@ def joins_with_a_number(context, n):
         ((joins_with_a_number, 3), "join needs the context that .* not int64"),
         ((fib,), "missing a required argument"),
         ((marks, [1.0, 2.0]), "cannot go to another task"),
+        ((takes_the_rest, 3), "needs a value for each of its parameters"),
+        ((fib, object()), "Cannot determine Numba type of <class 'object'>"),
+        ((adds_apples_and_pears, 3), "Unknown attribute 'apples' of type int64"),
+        ((spawner_of(adds_apples_and_pears), 3), "Unknown attribute 'apples'"),
     ],
 )
 def test_mistake_that_the_compiler_finds(call: tuple[Any, ...], says: str) -> None:
-    with pytest.raises(TypingError, match=says):
+    with pytest.raises(TypingError, match=says) as caught:
         run(*call)
+    assert "_record_new" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        ((takes_a_number_for_the_context, 3), "voidptr in a signature, not int64"),
+        ((takes_floats, np.arange(3)), r"no signature for \(void\*, array\(int64"),
+    ],
+)
+def test_signature_that_does_not_fit(call: tuple[Any, ...], says: str) -> None:
+    function, value = call
+    for begin in (function, spawner_of(function)):
+        with pytest.raises(TypingError, match=f"{function.__name__} .*{says}"):
+            run(begin, value)
+    assert run(spawner_of(takes_floats), np.arange(3.0)) == 3
 
 
 def test_function_that_is_not_compiled() -> None:
