@@ -35,7 +35,7 @@ from llvmlite import ir
 from numba import njit, version_info
 from numba.core import cgutils, types
 from numba.core.dispatcher import Dispatcher
-from numba.core.errors import NumbaError, TypingError
+from numba.core.errors import NumbaError, TypingError, UnsupportedError
 from numba.core.typing import signature
 from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.core.typing.typeof import Purpose, typeof
@@ -229,10 +229,41 @@ def _check_call(function: Any, kinds: tuple[Any, ...], call: Any) -> Any:
         raise TypingError(
             f"{name} needs a value for each of its parameters, and none with a star"
         )
+    if call.args in function.dispatcher.overloads:
+        _check_loops(name, function.dispatcher.overloads[call.args].library)
     return signature(call.return_type, *call.args)
 
 
 # ---- spawn and join in nopython code -------------------------------------------------
+
+_NOT_IN_PRANGE: Final = (
+    "nothing in a numba.prange can use the context, which the threads of Numba do not "
+    "have: use a loop over range, or halve it by spawns"
+)
+
+
+def _is_parallel_loop(library: Any) -> bool:
+    """Return whether this is what the compiler makes of the inside of a prange."""
+    return bool(library.name.startswith("__numba_parfor_gufunc"))
+
+
+def _check_loops(name: str, library: Any) -> None:
+    """Refuse a compiled function in which a prange calls what uses a context.
+
+    That holds wherever it is called from, but is looked for where work begins, and
+    where a child is spawned. Code from Numba's cache does not tell what it is made of.
+    """
+    seen, below = set(), [library]
+    while below:
+        part = below.pop()
+        # Whatever is made of parts has the checks of all of them.
+        if _CHECK not in part._reload_init or part in seen:
+            continue
+        if _is_parallel_loop(part):
+            raise UnsupportedError(f"{_NOT_IN_PRANGE}; see what {name} calls")
+        seen.add(part)
+        below += part._linking_libraries
+
 
 # Statuses with which the core says that it has not called the function.
 _NOT_CALLED: Final = [
@@ -273,7 +304,10 @@ def _nopython(
 
     def decorate(lower: _Lower) -> _Lower:
         def lower_checked(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            context.active_code_library._reload_init.add(_CHECK)
+            library = context.active_code_library
+            if _is_parallel_loop(library):
+                raise UnsupportedError(_NOT_IN_PRANGE)
+            library._reload_init.add(_CHECK)
             return lower(context, builder, sig, args)
 
         lower_builtin(function, *parameters)(lower_checked)

@@ -14,8 +14,8 @@ from support.child import run_script
 np = pytest.importorskip("numpy")
 numba = pytest.importorskip("numba", "0.63")
 
-from numba import carray, cfunc, njit  # noqa: E402
-from numba.core.errors import TypingError  # noqa: E402
+from numba import carray, cfunc, njit, prange  # noqa: E402
+from numba.core.errors import NumbaError, TypingError  # noqa: E402
 
 import taskrt  # noqa: E402
 from taskrt import CancelledError, _numba, fetch, native  # noqa: E402
@@ -355,6 +355,94 @@ def test_number_for_a_context_is_refused() -> None:
             assert "can't unbox" in str(error)
         else:
             raise AssertionError
+        """
+    )
+
+
+@njit(parallel=True)
+def spawns_in_prange(context, n):
+    total = 0
+    for i in prange(n):
+        child = spawn(context, fib, i)
+        total += join(context, child)
+    return total
+
+
+@njit(parallel=True)
+def joins_in_prange(context, n):
+    child = spawn(context, fib, n)
+    total = 0
+    for _ in prange(n):
+        total += join(context, child)
+    return total
+
+
+@njit(parallel=True)
+def asks_in_prange(context, n):
+    total = 0
+    for _ in prange(n):
+        total += cancelled(context)
+    return total
+
+
+@njit(parallel=True)
+def calls_in_prange(context, n):
+    total = 0
+    for i in prange(n):
+        total += fib(context, i)
+    return total
+
+
+@njit
+def calls_what_does(context, n):
+    return calls_in_prange(context, n)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        spawns_in_prange,
+        joins_in_prange,
+        asks_in_prange,
+        calls_in_prange,
+        calls_what_does,
+    ],
+)
+def test_context_in_a_parallel_loop_of_numba_is_refused(
+    function: Callable[..., object],
+) -> None:
+    for begin in (function, spawner_of(function)):
+        with pytest.raises(NumbaError, match="in a numba.prange can use the context"):
+            run(begin, 6)
+
+
+def test_prange_without_threads_is_a_loop_like_others() -> None:
+    assert run(calls_in_serial_prange, 10) == sum(run(fib, n) for n in range(10))
+
+
+calls_in_serial_prange = njit(calls_in_prange.py_func)
+
+
+@pytest.mark.isolated  # has threads of Numba
+def test_parallel_loop_of_numba_beside_tasks() -> None:
+    run_script(
+        """
+        from numba import njit, prange
+        from taskrt.native_numba import join, run, spawn
+
+        @njit
+        def square(context, n):
+            return n * n
+
+        @njit(parallel=True)
+        def both(context, n):
+            child = spawn(context, square, n)
+            total = 0
+            for i in prange(n):
+                total += i
+            return total + join(context, child)
+
+        assert run(both, 10) == 45 + 100
         """
     )
 
