@@ -64,10 +64,19 @@ _CHECK: Final = partial(emit.check_layout, emit.LAYOUT)
 def spawn(context: Any, function: Callable[..., Any], /, *args: Any) -> Any:
     """In nopython code: let others call ``function(context, *args)`` until `join`.
 
-    `function` is compiled by `numba.njit` and gets a context of its own; it can be the
-    one that is being compiled. Return the child, for `join` in the same function; what
-    the arguments own lives until then. Raises RuntimeError if the last child of this
-    very `spawn` has not been joined.
+    `context` is what this function has got from `run`, from its own `spawn`, or as the
+    first argument of a ``numba.cfunc``: a ``voidptr``. `function` is compiled by
+    ``numba.njit``, perhaps the one that is being compiled, and gets a context of its
+    own. It gets a value for each of its other parameters, of any type that Numba can
+    pass but reflected lists and sets; what they own lives until the join. There are no
+    keywords, and defaults do not count.
+
+    Return the child, for `join` in the same function. Raises, while compiling,
+    TypingError if an argument is none of these or no signature of `function` fits, and
+    UnsupportedError inside a ``numba.prange``; when called, RuntimeError if the last
+    child of this very `spawn` has not been joined. Called on whatever thread runs the
+    task; from Python it raises RuntimeError. Not a suspension point, unless there is no
+    room for one more child: then that runs at once.
     """
     _refuse("spawn")
 
@@ -75,9 +84,16 @@ def spawn(context: Any, function: Callable[..., Any], /, *args: Any) -> Any:
 def join(context: Any, child: Any, /) -> Any:
     """In nopython code: wait for a child; return or raise what its function did.
 
-    Runs it here, as a call, if nobody has taken it. Raises RecursionError or
-    MemoryError if it could not be run, RuntimeError if it is not the function's newest
-    child.
+    `context` is the one of the `spawn`, and `child` what that has returned: the newest
+    child of the function that has not been joined. Runs it here, as a call, if nobody
+    has taken it; otherwise this stack is left to wait.
+
+    Return what the child's function returns. Raises, while compiling, TypingError if an
+    argument is none of these, and UnsupportedError inside a ``numba.prange``; when
+    called, what the child has raised; RecursionError or MemoryError if it could not be
+    run; RuntimeError if there is no child, it is not the newest, or the context is
+    another's. Called on the thread of the `spawn`, which is that of the whole function;
+    from Python it raises RuntimeError. A suspension point.
     """
     _refuse("join")
 
@@ -85,7 +101,10 @@ def join(context: Any, child: Any, /) -> Any:
 def cancelled(context: Any, /) -> bool:
     """In nopython code: return whether the work has been asked to end: two loads.
 
-    The function returns soon then, whatever value; `run` raises Cancelled.
+    `context` is as for `spawn`. The function returns soon then, whatever value, and
+    `run` raises Cancelled. Raises, while compiling, TypingError for anything else than
+    one context, and UnsupportedError inside a ``numba.prange``. Called on whatever
+    thread runs the task; from Python it raises RuntimeError. Not a suspension point.
     """
     _refuse("cancelled")
 
@@ -93,9 +112,14 @@ def cancelled(context: Any, /) -> bool:
 def run(function: Callable[..., Any], /, *args: Any) -> Any:
     """From Python: ``function(context, *args)`` as native work; wait for its result.
 
-    `function` is compiled by `numba.njit`, now if it has not been for these types.
-    Raises what it raises, and else what `taskrt.native.run` raises. A suspension point
-    and a checkpoint.
+    `function` is compiled by ``numba.njit``, now if it has not been for these types,
+    and has a parameter for each argument. There are no keywords, and defaults do not
+    count.
+
+    Return what it returns. Raises TypeError if it is not compiled by ``numba.njit``,
+    what Numba raises while compiling it, mostly TypingError, what it raises itself, and
+    else what `taskrt.native.run` raises, as Cancelled. Any thread may call it, in a
+    task or not. A suspension point and a checkpoint.
     """
     if not isinstance(function, Dispatcher):
         raise TypeError(

@@ -255,6 +255,33 @@ def is_odd(context, n):
     return join(context, child)
 
 
+def test_functions_that_spawn_each_other_return_one_type() -> None:
+    assert run(down, 5) == 1.875
+    assert run(half, 5) == 0.75
+    for function in (down, half):
+        assert str(function.nopython_signatures) == "[(void*, int64) -> float64]"
+
+
+# [mutual]
+@njit
+def down(context, n):
+    if n < 1:
+        return 0.0
+    child = spawn(context, half, n - 1)
+    return join(context, child) + 1
+
+
+@njit
+def half(context, n):
+    if n < 1:
+        return 0.5
+    child = spawn(context, down, n - 1)
+    return join(context, child) / 2
+
+
+# [/mutual]
+
+
 # --- arguments and results ------------------------------------------------------------
 
 

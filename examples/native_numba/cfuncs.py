@@ -17,7 +17,7 @@ from taskrt import native
 from taskrt.native_numba import join, spawn
 
 
-@njit
+@njit("int64(voidptr, int64)")  # compiled here, as a cfunc is
 def fib(context, n: int) -> int:
     if n < 2:
         return n
