@@ -28,20 +28,19 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import Any, Final, NoReturn
 
 from llvmlite import ir
 from numba import njit, version_info
 from numba.core import cgutils, types
 from numba.core.dispatcher import Dispatcher
-from numba.core.errors import NumbaError, TypingError, UnsupportedError
+from numba.core.errors import NumbaError, TypingError
 from numba.core.typing import signature
 from numba.core.typing.templates import AbstractTemplate, infer_global
-from numba.core.typing.typeof import Purpose, typeof
-from numba.extending import lower_builtin, models, register_model
+from numba.extending import lower_builtin
 
 from taskrt import _numba as emit
+from taskrt import _numba_calls as calls
 from taskrt import native
 from taskrt.tasks import checkpoint
 
@@ -53,9 +52,6 @@ if version_info.short < (0, 63):
     )
 
 _Lower = Callable[[Any, Any, Any, Any], Any]
-
-# Called whenever code that holds what is emitted here comes out of Numba's cache.
-_CHECK: Final = partial(emit.check_layout, emit.LAYOUT)
 
 
 # ---- what users call -----------------------------------------------------------------
@@ -130,7 +126,7 @@ def run(function: Callable[..., Any], /, *args: Any) -> Any:
         entry, record = _begin(function, *args)
     except NumbaError as error:
         # What is around the user's own error tells of nothing but `_begin`.
-        cause = _why_not_compiled(function, args) or error
+        cause = calls.why_not_compiled(function, args) or error
         raise cause.with_traceback(None) from None
     try:
         native.run(entry, record)
@@ -142,152 +138,13 @@ def run(function: Callable[..., Any], /, *args: Any) -> Any:
     return _end(record, function, *args)
 
 
-def _why_not_compiled(function: Any, args: tuple[Any, ...]) -> NumbaError | None:
-    """Return what the compiler says of ``function(context, *args)`` alone."""
-    try:
-        kinds = _kinds_for_call(list(map(_type_of, args)))
-        its_type = types.Dispatcher(function)
-        call = its_type.get_call_type(function.typingctx, kinds, {})
-        _check_call(its_type, kinds, call)
-    except NumbaError as error:
-        return error
-    return None
-
-
-def _type_of(arg: Any) -> Any:
-    try:
-        return typeof(arg, Purpose.argument)
-    except ValueError as error:
-        raise TypingError(str(error)) from None
-
-
 def _refuse(name: str) -> NoReturn:
     raise RuntimeError(
         f"{name} is for functions compiled by numba.njit; from Python, begin with run"
     )
 
 
-# ---- calls and their records ---------------------------------------------------------
-
-
-class _Child(types.Type):  # type: ignore[misc]
-    """The type of a child, which is that of its call."""
-
-    def __init__(self, call: Any) -> None:
-        self.call: Final = call
-        super().__init__(name=f"Child({call})")
-
-    def is_precise(self) -> bool:
-        return self.call.return_type is not types.undefined
-
-    def unify(self, typing_context: Any, other: Any) -> _Child | None:
-        """Follow the result of a recursive function while its type is found out."""
-        if not isinstance(other, _Child) or other.call.args != self.call.args:
-            return None
-        results = self.call.return_type, other.call.return_type
-        result = typing_context.unify_types(*results)
-        return result and _Child(self.call.replace(return_type=result))
-
-
-@register_model(_Child)
-class _ChildModel(models.StructModel):  # type: ignore[misc]
-    """Where its record is, and two variables of the function that has spawned it."""
-
-    def __init__(self, manager: Any, child: _Child) -> None:
-        members = [
-            ("record", types.voidptr),
-            ("newest", types.CPointer(types.voidptr)),  # of all children
-            ("here", types.CPointer(types.voidptr)),  # the child of the same spawn
-        ]
-        super().__init__(manager, child, members)
-
-
-_ASKING: Final[list[Any]] = []  # under Numba's compiler lock
-
-
-def _type_call(typing_context: Any, function: Any, *args: Any) -> Any:
-    """Return the signature of ``function(context, *args)``."""
-    if not isinstance(function, types.Dispatcher | types.RecursiveCall):
-        raise TypingError(
-            f"a function compiled by numba.njit is needed, not {function}"
-        )
-    kinds = _kinds_for_call(args)
-    inferer = typing_context.callstack[0].typeinfer
-    if inferer in _ASKING:
-        return signature(types.undefined, *kinds)
-    # What the compiler itself does, also where a function calls itself: then it looks
-    # at the function once more, without its calls of itself, and comes by here.
-    _ASKING.append(inferer)
-    try:
-        call = inferer.resolve_call(function, kinds, {})
-    finally:
-        _ASKING.pop()
-    return _check_call(function, kinds, call)
-
-
-def _kinds_for_call(args: Any) -> tuple[Any, ...]:
-    """Return the types of what a task gets that is spawned with these arguments."""
-    for kind in args:
-        if getattr(kind, "reflected", False):
-            raise TypingError(f"{kind} cannot go to another task; use numba.typed")
-    return (types.voidptr, *map(types.unliteral, args))
-
-
-def _check_call(function: Any, kinds: tuple[Any, ...], call: Any) -> Any:
-    """Return the signature that the compiler found for these types, if it is one."""
-    if isinstance(function, types.RecursiveCall):
-        function = function.dispatcher_type
-    name = function.dispatcher.py_func.__name__
-    if call is None:
-        raise TypingError(
-            f"{name} has no signature for ({', '.join(map(str, kinds))}); the first is "
-            "the context, which is voidptr in a signature"
-        )
-    if call.args[0] != types.voidptr:
-        raise TypingError(
-            f"the first parameter of {name} has to be the context, which is voidptr in "
-            f"a signature, not {call.args[0]}"
-        )
-    stars = types.StarArgTuple | types.StarArgUniTuple
-    if len(call.args) != len(kinds) or isinstance(call.args[-1], stars):
-        raise TypingError(
-            f"{name} needs a value for each of its parameters, and none with a star"
-        )
-    if call.args in function.dispatcher.overloads:
-        _check_loops(name, function.dispatcher.overloads[call.args].library)
-    return signature(call.return_type, *call.args)
-
-
 # ---- spawn and join in nopython code -------------------------------------------------
-
-_NOT_IN_PRANGE: Final = (
-    "nothing in a numba.prange can use the context, which the threads of Numba do not "
-    "have: use a loop over range, or halve it by spawns"
-)
-
-
-def _is_parallel_loop(library: Any) -> bool:
-    """Return whether this is what the compiler makes of the inside of a prange."""
-    return bool(library.name.startswith("__numba_parfor_gufunc"))
-
-
-def _check_loops(name: str, library: Any) -> None:
-    """Refuse a compiled function in which a prange calls what uses a context.
-
-    That holds wherever it is called from, but is looked for where work begins, and
-    where a child is spawned. Code from Numba's cache does not tell what it is made of.
-    """
-    seen, below = set(), [library]
-    while below:
-        part = below.pop()
-        # Whatever is made of parts has the checks of all of them.
-        if _CHECK not in part._reload_init or part in seen:
-            continue
-        if _is_parallel_loop(part):
-            raise UnsupportedError(f"{_NOT_IN_PRANGE}; see what {name} calls")
-        seen.add(part)
-        below += part._linking_libraries
-
 
 # Statuses with which the core says that it has not called the function.
 _NOT_CALLED: Final = [
@@ -328,10 +185,7 @@ def _nopython(
 
     def decorate(lower: _Lower) -> _Lower:
         def lower_checked(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            library = context.active_code_library
-            if _is_parallel_loop(library):
-                raise UnsupportedError(_NOT_IN_PRANGE)
-            library._reload_init.add(_CHECK)
+            calls.mark(context.active_code_library)
             return lower(context, builder, sig, args)
 
         lower_builtin(function, *parameters)(lower_checked)
@@ -341,8 +195,8 @@ def _nopython(
 
 
 def _type_spawn(typing_context: Any, _: Any, function: Any, *args: Any) -> Any:
-    call = _type_call(typing_context, function, *args)
-    return signature(_Child(call), types.voidptr, function, *call.args[1:])
+    call = calls.type_call(typing_context, function, *args)
+    return signature(calls.Child(call), types.voidptr, function, *call.args[1:])
 
 
 @_nopython(spawn, _type_spawn, types.voidptr, types.Any, types.VarArg(types.Any))
@@ -424,12 +278,12 @@ def _define_leave(builder: Any, newest: Any, context: Any) -> None:
 
 
 def _type_join(typing_context: Any, _: Any, child: Any) -> Any:
-    if not isinstance(child, _Child):
+    if not isinstance(child, calls.Child):
         raise TypingError(f"a child that spawn has returned is needed, not {child}")
     return signature(child.call.return_type, types.voidptr, child)
 
 
-@_nopython(join, _type_join, types.voidptr, _Child)
+@_nopython(join, _type_join, types.voidptr, calls.Child)
 def _lower_join(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     child = cgutils.create_struct_proxy(sig.args[1])(context, builder, args[1])
     # A variable that has not been set is zero, in Numba.
@@ -478,7 +332,7 @@ def _record_end(address: int, function: Any, args: Any, /) -> Any:
 
 
 def _type_record_new(typing_context: Any, function: Any, args: Any) -> Any:
-    call = _type_call(typing_context, function, *args)
+    call = calls.type_call(typing_context, function, *args)
     pair = types.UniTuple(types.intp, 2)
     return signature(pair, function, types.Tuple(call.args[1:]))
 
@@ -517,7 +371,7 @@ def _lend(context: Any, builder: Any, kind: Any, value: Any) -> Any:
 
 
 def _type_record_end(typing_context: Any, _: Any, function: Any, args: Any) -> Any:
-    call = _type_call(typing_context, function, *args)
+    call = calls.type_call(typing_context, function, *args)
     given = types.Tuple(call.args[1:])
     return signature(call.return_type, types.intp, function, given)
 
