@@ -186,6 +186,7 @@ def _nopython(
     def decorate(lower: _Lower) -> _Lower:
         def lower_checked(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             calls.mark(context.active_code_library)
+            emit.check_result(context)
             return lower(context, builder, sig, args)
 
         lower_builtin(function, *parameters)(lower_checked)

@@ -137,6 +137,27 @@ def test_signature_that_does_not_fit(call: tuple[Any, ...], says: str) -> None:
     assert run(spawner_of(takes_floats), np.arange(3.0)) == 3
 
 
+def test_functions_that_spawn_each_other_return_different_types() -> None:
+    with pytest.raises(NumbaError, match=r"down returns float64, .* to return int64"):
+        run(down, 5)
+
+
+@njit
+def down(context, n):
+    if n < 1:
+        return 0
+    child = spawn(context, half, n - 1)
+    return join(context, child) + 1
+
+
+@njit
+def half(context, n):
+    if n < 1:
+        return 0.5
+    child = spawn(context, down, n - 1)
+    return join(context, child) / 2
+
+
 def test_function_that_is_not_compiled() -> None:
     with pytest.raises(TypeError, match="numba.njit is needed, not 'function'"):
         run(fib.py_func, 3)
