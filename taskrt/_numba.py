@@ -11,6 +11,7 @@ from typing import Any, Final
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.callconv import excinfo_ptr_t
+from numba.core.errors import TypingError
 from numba.core.funcdesc import default_mangler
 from numba.core.imputils import fix_returning_optional
 
@@ -260,6 +261,26 @@ def entry(context: Any, builder: Any, function: Any, call: Any) -> Any:
     return fn
 
 
+# What functions return whose callees were compiled first, as these have it. By their
+# uid, and under Numba's compiler lock.
+_EXPECTED: Final[dict[int, Any]] = {}
+
+
+def check_result(context: Any) -> None:
+    """Refuse a function that returns something else than its callees were told.
+
+    Numba tells them what the first `return` gives of which it knows the type.
+    """
+    function = context.fndesc
+    expected = _EXPECTED.pop(function.uid, function.restype)
+    if expected != function.restype:
+        raise TypingError(
+            f"{function.qualname} returns {function.restype}, but a function that it "
+            f"spawns and that spawns it takes it to return {expected}: let each return "
+            "be of the same type, as with 0.0 in place of 0"
+        )
+
+
 def _callee(context: Any, builder: Any, function: Any, call: Any) -> Any:
     """Return the compiled function, or its name if that is still to be compiled."""
     if isinstance(function, types.Dispatcher):
@@ -273,6 +294,7 @@ def _callee(context: Any, builder: Any, function: Any, call: Any) -> Any:
         abi_tags=context.fndesc.abi_tags,
         uid=overload.uid,
     )
-    if not builder.function.name.startswith(name):
-        return name  # two functions call each other
+    if not builder.function.name.startswith(name):  # two functions call each other
+        _EXPECTED[overload.uid] = call.return_type
+        return name
     return context.declare_function(builder.module, context.fndesc)

@@ -25,21 +25,22 @@ Needs Numba 0.63 or later.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import Any, Final, NoReturn
 
 from llvmlite import ir
 from numba import njit, version_info
 from numba.core import cgutils, types
 from numba.core.dispatcher import Dispatcher
-from numba.core.errors import TypingError
+from numba.core.errors import NumbaError, TypingError
 from numba.core.typing import signature
 from numba.core.typing.templates import AbstractTemplate, infer_global
-from numba.extending import lower_builtin, models, register_model
+from numba.extending import lower_builtin
 
 from taskrt import _numba as emit
+from taskrt import _numba_calls as calls
 from taskrt import native
 from taskrt.tasks import checkpoint
 
@@ -52,9 +53,6 @@ if version_info.short < (0, 63):
 
 _Lower = Callable[[Any, Any, Any, Any], Any]
 
-# Called whenever code that holds what is emitted here comes out of Numba's cache.
-_CHECK: Final = partial(emit.check_layout, emit.LAYOUT)
-
 
 # ---- what users call -----------------------------------------------------------------
 
@@ -62,10 +60,19 @@ _CHECK: Final = partial(emit.check_layout, emit.LAYOUT)
 def spawn(context: Any, function: Callable[..., Any], /, *args: Any) -> Any:
     """In nopython code: let others call ``function(context, *args)`` until `join`.
 
-    `function` is compiled by `numba.njit` and gets a context of its own; it can be the
-    one that is being compiled. Return the child, for `join` in the same function; what
-    the arguments own lives until then. Raises RuntimeError if the last child of this
-    very `spawn` has not been joined.
+    `context` is what this function has got from `run`, from its own `spawn`, or as the
+    first argument of a ``numba.cfunc``: a ``voidptr``. `function` is compiled by
+    ``numba.njit``, perhaps the one that is being compiled, and gets a context of its
+    own. It gets a value for each of its other parameters, of any type that Numba can
+    pass but reflected lists and sets; what they own lives until the join. There are no
+    keywords, and defaults do not count.
+
+    Return the child, for `join` in the same function. Raises, while compiling,
+    TypingError if an argument is none of these or no signature of `function` fits, and
+    UnsupportedError inside a ``numba.prange``; when called, RuntimeError if the last
+    child of this very `spawn` has not been joined. Called on whatever thread runs the
+    task; from Python it raises RuntimeError. Not a suspension point, unless there is no
+    room for one more child: then that runs at once.
     """
     _refuse("spawn")
 
@@ -73,9 +80,16 @@ def spawn(context: Any, function: Callable[..., Any], /, *args: Any) -> Any:
 def join(context: Any, child: Any, /) -> Any:
     """In nopython code: wait for a child; return or raise what its function did.
 
-    Runs it here, as a call, if nobody has taken it. Raises RecursionError or
-    MemoryError if it could not be run, RuntimeError if it is not the function's newest
-    child.
+    `context` is the one of the `spawn`, and `child` what that has returned: the newest
+    child of the function that has not been joined. Runs it here, as a call, if nobody
+    has taken it; otherwise this stack is left to wait.
+
+    Return what the child's function returns. Raises, while compiling, TypingError if an
+    argument is none of these, and UnsupportedError inside a ``numba.prange``; when
+    called, what the child has raised; RecursionError or MemoryError if it could not be
+    run; RuntimeError if there is no child, it is not the newest, or the context is
+    another's. Called on the thread of the `spawn`, which is that of the whole function;
+    from Python it raises RuntimeError. A suspension point.
     """
     _refuse("join")
 
@@ -83,7 +97,10 @@ def join(context: Any, child: Any, /) -> Any:
 def cancelled(context: Any, /) -> bool:
     """In nopython code: return whether the work has been asked to end: two loads.
 
-    The function returns soon then, whatever value; `run` raises Cancelled.
+    `context` is as for `spawn`. The function returns soon then, whatever value, and
+    `run` raises Cancelled. Raises, while compiling, TypingError for anything else than
+    one context, and UnsupportedError inside a ``numba.prange``. Called on whatever
+    thread runs the task; from Python it raises RuntimeError. Not a suspension point.
     """
     _refuse("cancelled")
 
@@ -91,16 +108,26 @@ def cancelled(context: Any, /) -> bool:
 def run(function: Callable[..., Any], /, *args: Any) -> Any:
     """From Python: ``function(context, *args)`` as native work; wait for its result.
 
-    `function` is compiled by `numba.njit`, now if it has not been for these types.
-    Raises what it raises, and else what `taskrt.native.run` raises. A suspension point
-    and a checkpoint.
+    `function` is compiled by ``numba.njit``, now if it has not been for these types,
+    and has a parameter for each argument. There are no keywords, and defaults do not
+    count.
+
+    Return what it returns. Raises TypeError if it is not compiled by ``numba.njit``,
+    what Numba raises while compiling it, mostly TypingError, what it raises itself, and
+    else what `taskrt.native.run` raises, as Cancelled. Any thread may call it, in a
+    task or not. A suspension point and a checkpoint.
     """
     if not isinstance(function, Dispatcher):
         raise TypeError(
             "a function compiled by numba.njit is needed, not "
             f"'{type(function).__name__}'"
         )
-    entry, record = _begin(function, *args)
+    try:
+        entry, record = _begin(function, *args)
+    except NumbaError as error:
+        # What is around the user's own error tells of nothing but `_begin`.
+        cause = calls.why_not_compiled(function, args) or error
+        raise cause.with_traceback(None) from None
     try:
         native.run(entry, record)
         checkpoint()
@@ -117,69 +144,6 @@ def _refuse(name: str) -> NoReturn:
     )
 
 
-# ---- calls and their records ---------------------------------------------------------
-
-
-class _Child(types.Type):  # type: ignore[misc]
-    """The type of a child, which is that of its call."""
-
-    def __init__(self, call: Any) -> None:
-        self.call: Final = call
-        super().__init__(name=f"Child({call})")
-
-    def is_precise(self) -> bool:
-        return self.call.return_type is not types.undefined
-
-    def unify(self, typing_context: Any, other: Any) -> _Child | None:
-        """Follow the result of a recursive function while its type is found out."""
-        if not isinstance(other, _Child) or other.call.args != self.call.args:
-            return None
-        results = self.call.return_type, other.call.return_type
-        result = typing_context.unify_types(*results)
-        return result and _Child(self.call.replace(return_type=result))
-
-
-@register_model(_Child)
-class _ChildModel(models.StructModel):  # type: ignore[misc]
-    """Where its record is, and two variables of the function that has spawned it."""
-
-    def __init__(self, manager: Any, child: _Child) -> None:
-        members = [
-            ("record", types.voidptr),
-            ("newest", types.CPointer(types.voidptr)),  # of all children
-            ("here", types.CPointer(types.voidptr)),  # the child of the same spawn
-        ]
-        super().__init__(manager, child, members)
-
-
-_ASKING: Final[list[Any]] = []  # under Numba's compiler lock
-
-
-def _type_call(typing_context: Any, function: Any, *args: Any) -> Any:
-    """Return the signature of ``function(context, *args)``."""
-    if not isinstance(function, types.Dispatcher | types.RecursiveCall):
-        raise TypingError(
-            f"a function compiled by numba.njit is needed, not {function}"
-        )
-    for kind in args:
-        if getattr(kind, "reflected", False):
-            raise TypingError(f"{kind} cannot go to another task; use numba.typed")
-    kinds = (types.voidptr, *map(types.unliteral, args))
-    inferer = typing_context.callstack[0].typeinfer
-    if inferer in _ASKING:
-        return signature(types.undefined, *kinds)
-    # What the compiler itself does, also where a function calls itself: then it looks
-    # at the function once more, without its calls of itself, and comes by here.
-    _ASKING.append(inferer)
-    try:
-        call = inferer.resolve_call(function, kinds, {})
-    finally:
-        _ASKING.pop()
-    if len(call.args) != len(kinds):
-        raise TypingError(f"{function} needs a value for each of its parameters")
-    return signature(call.return_type, *call.args)
-
-
 # ---- spawn and join in nopython code -------------------------------------------------
 
 # Statuses with which the core says that it has not called the function.
@@ -193,10 +157,26 @@ def _nopython(
     function: Any, typing: Callable[..., Any], *parameters: Any
 ) -> Callable[[_Lower], _Lower]:
     """Decorate what emits calls of `function`; `typing` returns their signatures."""
+    names = [
+        str(parameter.replace(annotation=parameter.empty))
+        for parameter in inspect.signature(function).parameters.values()
+    ]
+    usage = f"{function.__name__}({', '.join(names)})"
+    takes_more = isinstance(parameters[-1], types.VarArg)
+    least = len(parameters) - takes_more
 
     def generic(self: Any, args: Any, kws: Any) -> Any:
         if kws:
             raise TypingError(f"{function.__name__} takes no keyword arguments")
+        if len(args) < least or (len(args) > least and not takes_more):
+            count = f"{len(args)} argument{'s' * (len(args) != 1)}"
+            raise TypingError(f"call it as {usage}, not with {count}")
+        # Numba makes pointers of integers, wherever a pointer is wanted.
+        if parameters[0] == types.voidptr != args[0]:
+            raise TypingError(
+                f"{function.__name__} needs the context that taskrt.native_numba.run "
+                f"passes, not {args[0]}"
+            )
         return typing(self.context, *args)
 
     members = {"key": function, "generic": generic}
@@ -205,7 +185,8 @@ def _nopython(
 
     def decorate(lower: _Lower) -> _Lower:
         def lower_checked(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            context.active_code_library._reload_init.add(_CHECK)
+            calls.mark(context.active_code_library)
+            emit.check_result(context)
             return lower(context, builder, sig, args)
 
         lower_builtin(function, *parameters)(lower_checked)
@@ -215,8 +196,8 @@ def _nopython(
 
 
 def _type_spawn(typing_context: Any, _: Any, function: Any, *args: Any) -> Any:
-    call = _type_call(typing_context, function, *args)
-    return signature(_Child(call), types.voidptr, function, *call.args[1:])
+    call = calls.type_call(typing_context, function, *args)
+    return signature(calls.Child(call), types.voidptr, function, *call.args[1:])
 
 
 @_nopython(spawn, _type_spawn, types.voidptr, types.Any, types.VarArg(types.Any))
@@ -226,7 +207,12 @@ def _lower_spawn(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         space = builder.alloca(emit.Record.type_of(context, call))
     here = cgutils.alloca_once(builder, emit.POINTER)  # null on entry
     with emit.if_rare(builder, cgutils.is_not_null(builder, builder.load(here))):
-        _raise(context, builder, "the last child of this spawn has not been joined")
+        _raise(
+            context,
+            builder,
+            "the last child of this spawn has not been joined: "
+            "one spawn in the source has one child at a time",
+        )
     newest = _newest_child(builder, args[0])
     record = emit.Record(context, builder, call, space)
     builder.store(builder.load(newest), record.at(record.OLDER))
@@ -293,14 +279,17 @@ def _define_leave(builder: Any, newest: Any, context: Any) -> None:
 
 
 def _type_join(typing_context: Any, _: Any, child: Any) -> Any:
-    if not isinstance(child, _Child):
+    if not isinstance(child, calls.Child):
         raise TypingError(f"a child that spawn has returned is needed, not {child}")
     return signature(child.call.return_type, types.voidptr, child)
 
 
-@_nopython(join, _type_join, types.voidptr, _Child)
+@_nopython(join, _type_join, types.voidptr, calls.Child)
 def _lower_join(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     child = cgutils.create_struct_proxy(sig.args[1])(context, builder, args[1])
+    # A variable that has not been set is zero, in Numba.
+    with emit.if_rare(builder, cgutils.is_null(builder, child.record)):
+        _raise(context, builder, "there is no child to join: nothing was spawned here")
     newest = builder.load(child.newest)
     with emit.if_rare(builder, builder.icmp_unsigned("!=", newest, child.record)):
         _raise(context, builder, "what is joined is not the newest child")
@@ -344,7 +333,7 @@ def _record_end(address: int, function: Any, args: Any, /) -> Any:
 
 
 def _type_record_new(typing_context: Any, function: Any, args: Any) -> Any:
-    call = _type_call(typing_context, function, *args)
+    call = calls.type_call(typing_context, function, *args)
     pair = types.UniTuple(types.intp, 2)
     return signature(pair, function, types.Tuple(call.args[1:]))
 
@@ -383,7 +372,7 @@ def _lend(context: Any, builder: Any, kind: Any, value: Any) -> Any:
 
 
 def _type_record_end(typing_context: Any, _: Any, function: Any, args: Any) -> Any:
-    call = _type_call(typing_context, function, *args)
+    call = calls.type_call(typing_context, function, *args)
     given = types.Tuple(call.args[1:])
     return signature(call.return_type, types.intp, function, given)
 

@@ -1,9 +1,13 @@
 """The public names, all of them documented, and an import that changes nothing."""
 
+import importlib
 import inspect
+import re
+from types import ModuleType
 
 import pytest
 from support.child import run_script
+from support.sources import ROOT
 
 import taskrt
 
@@ -31,6 +35,18 @@ PUBLIC_NAMES = [
     "wait",
     "yield_now",
 ]
+
+NAMES_OF_MODULES = {
+    "taskrt.native": [
+        "NativeError",
+        "address_of",
+        "for_range",
+        "reduce",
+        "run",
+        "spawn",
+    ],
+    "taskrt.native_numba": ["cancelled", "join", "run", "spawn"],
+}
 
 TASK_NAMES = [
     "add_done_callback",
@@ -66,6 +82,36 @@ def test_public_name_is_documented(name: str) -> None:
     assert len(inspect.getdoc(value) or "") > 20
     if isinstance(value, type) and issubclass(value, BaseException):
         assert "__doc__" in vars(value), "inherits its docstring"
+
+
+@pytest.mark.parametrize("module", NAMES_OF_MODULES)
+def test_public_names_of_a_module_are_exactly_these(module: str) -> None:
+    names = vars(import_module(module))
+    assert sorted(names["__all__"]) == NAMES_OF_MODULES[module]
+    looks_public = {
+        name
+        for name, value in names.items()
+        if not name.startswith("_") and getattr(value, "__module__", "") == module
+    }
+    assert looks_public == set(NAMES_OF_MODULES[module])
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(module, name) for module, names in NAMES_OF_MODULES.items() for name in names],
+)
+def test_public_name_of_a_module_is_documented(module: str, name: str) -> None:
+    value = getattr(import_module(module), name)
+    assert len(inspect.getdoc(value) or "") > 20
+    page = (ROOT / "docs/reference/native.md").read_text("utf-8")
+    _, _, names = page.partition(f"module:: {module}\n")
+    assert re.search(rf"(function|exception):: {name}\b", names.split("module::")[0])
+
+
+def import_module(module: str) -> ModuleType:
+    if module == "taskrt.native_numba":
+        pytest.importorskip("numba", "0.63")
+    return importlib.import_module(module)
 
 
 def test_public_attributes_of_a_task_are_exactly_these() -> None:

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from support.child import run_script
 from support.native import build_library
 from support.sources import ROOT
 
@@ -254,6 +255,33 @@ def is_odd(context, n):
     return join(context, child)
 
 
+def test_functions_that_spawn_each_other_return_one_type() -> None:
+    assert run(down, 5) == 1.875
+    assert run(half, 5) == 0.75
+    for function in (down, half):
+        assert str(function.nopython_signatures) == "[(void*, int64) -> float64]"
+
+
+# [mutual]
+@njit
+def down(context, n):
+    if n < 1:
+        return 0.0
+    child = spawn(context, half, n - 1)
+    return join(context, child) + 1
+
+
+@njit
+def half(context, n):
+    if n < 1:
+        return 0.5
+    child = spawn(context, down, n - 1)
+    return join(context, child) / 2
+
+
+# [/mutual]
+
+
 # --- arguments and results ------------------------------------------------------------
 
 
@@ -364,11 +392,10 @@ def same(context, numbers):
 # --- the examples ---------------------------------------------------------------------
 
 
+@pytest.mark.isolated
 @pytest.mark.parametrize(
     ("name", "size"), [("fib", 20), ("tree", 1000), ("cfuncs", 1000)]
 )
-def test_example_agrees_with_its_serial_run(
-    name: str, size: int, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert load_example(name).main(size) == 0
-    assert "parallel" in capsys.readouterr().out
+def test_example_agrees_with_its_serial_run(name: str, size: int) -> None:
+    path = ROOT / "examples/native_numba" / f"{name}.py"
+    assert "parallel" in run_script(path, str(size)).stdout

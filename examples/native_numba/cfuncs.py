@@ -5,7 +5,7 @@ What they get is a pointer, here to a NumPy array.
     python examples/native_numba/cfuncs.py 1000
 """
 
-# mypy: disable-error-code="no-any-return, untyped-decorator"
+# mypy: disable-error-code="no-any-return, no-untyped-def, untyped-decorator"
 
 import sys
 
@@ -17,8 +17,8 @@ from taskrt import native
 from taskrt.native_numba import join, spawn
 
 
-@njit
-def fib(context: int, n: int) -> int:
+@njit("int64(voidptr, int64)")  # compiled here, as a cfunc is
+def fib(context, n: int) -> int:
     if n < 2:
         return n
     child = spawn(context, fib, n - 1)
@@ -27,14 +27,14 @@ def fib(context: int, n: int) -> int:
 
 
 @cfunc("int32(voidptr, voidptr)")
-def begin(context: int, data: int) -> int:
+def begin(context, data) -> int:
     pair = carray(data, 2, np.int64)
     pair[1] = fib(context, pair[0])
     return 0  # or a status of your own: it becomes a NativeError
 
 
 @cfunc("int32(voidptr, int64, int64, voidptr)")
-def square(context: int, start: int, stop: int, data: int) -> int:
+def square(context, start: int, stop: int, data) -> int:
     numbers = carray(data, stop, np.float64)
     for i in range(start, stop):
         numbers[i] *= numbers[i]
@@ -57,7 +57,7 @@ def main(count: int = 1000) -> int:
     native.run(begin, pair)
     total = squares(count).sum()
     print(f"fib({pair[0]}) = {pair[1]}, {count:,} squares in parallel: {total:,.0f}")
-    return pair[1] != 6765 or total != sum(i * i for i in range(count))
+    return int(pair[1] != 6765 or total != sum(i * i for i in range(count)))
 
 
 if __name__ == "__main__":

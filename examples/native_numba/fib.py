@@ -5,7 +5,7 @@ With one thread the difference is the cost; more share the work.
     TASKRT_NUM_THREADS=1 python examples/native_numba/fib.py 32
 """
 
-# mypy: disable-error-code="no-any-return, untyped-decorator"
+# mypy: disable-error-code="no-any-return, no-untyped-def, untyped-decorator"
 
 import sys
 from time import perf_counter
@@ -17,7 +17,7 @@ from taskrt.native_numba import join, run, spawn
 
 
 @njit
-def fib(context: int, n: int) -> int:
+def fib(context, n: int) -> int:
     if n < 2:
         return n
     child = spawn(context, fib, n - 1)  # others may take it from here on

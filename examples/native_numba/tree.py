@@ -6,7 +6,7 @@ largest subtrees that are left.
     python examples/native_numba/tree.py 1000000
 """
 
-# mypy: disable-error-code="no-any-return, untyped-decorator"
+# mypy: disable-error-code="no-any-return, no-untyped-def, untyped-decorator"
 
 import sys
 from time import perf_counter
@@ -22,7 +22,7 @@ Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 # [walk]
 @njit
-def walk(context: int, left: Ints, right: Ints, value: Floats, node: int) -> float:
+def walk(context, left: Ints, right: Ints, value: Floats, node: int) -> float:
     """Return the sum of the values from `node` on down; children of -1 are none."""
     if node < 0:
         return 0.0
