@@ -53,7 +53,7 @@ normalize(trt_context *ctx, void *arg)
     static const trt_reduction sum = {sizeof(double), zero, add_up, add};
     weights *const w = arg;
     if (!trt_is_supported(ctx)) {
-        return TRT_MISUSE;
+        return TRT_UNSUPPORTED;
     }
     const int status = trt_parallel_reduce(ctx, 0, w->size, 0, &sum, w, &w->sum);
     return status ? status : trt_parallel_for(ctx, 0, w->size, 0, divide, w);

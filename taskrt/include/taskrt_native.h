@@ -234,9 +234,9 @@ trt_parallel_for(trt_context *ctx, int64_t begin, int64_t end, int64_t grain,
 
 /* Fold the range into *result, of how->size bytes. The range is cut into parts of
  * `grain` (0: as above; never more than 65,536 parts), and their accumulators are
- * combined from left to right: the result depends on the range and the grain, not on
- * the number of threads, also for floating-point numbers. Returns like
- * trt_parallel_for; on failure *result is undefined. */
+ * combined in their order, along a tree that is cut in halves: the result depends on
+ * the range and the grain, not on the number of threads, also for floating-point
+ * numbers. Returns like trt_parallel_for; on failure *result is undefined. */
 static inline int
 trt_parallel_reduce(trt_context *ctx, int64_t begin, int64_t end, int64_t grain,
                     const trt_reduction *how, void *arg, void *result)
