@@ -151,10 +151,10 @@ typedef struct reduction {
 
 typedef struct branch {
     reduction *reduction;
-    uint64_t first, last; /* parts, from `first` to before `last` */
-    void *acc;            /* where the result goes */
-    char *spare;          /* accumulators for the levels below; the owner's */
-    const trt_context *owner;
+    uint64_t first, last;     /* parts, from `first` to before `last` */
+    void *acc;                /* where the result goes */
+    char *spare;              /* accumulators for the levels below, or NULL */
+    const trt_context *owner; /* of those */
 } branch;
 
 static void
@@ -203,7 +203,7 @@ reduce_branch(trt_context *ctx, void *arg)
         fold_part(ctx, &b);
         return TRT_OK;
     }
-    if (b.owner != ctx) { /* stolen */
+    if (!b.spare || b.owner != ctx) { /* the first; or stolen */
         own = malloc(levels(b.last - b.first) * r->stride);
         if (!own) {
             note_failure(r, TRT_NO_MEMORY);
