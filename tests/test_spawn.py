@@ -5,7 +5,10 @@ from __future__ import annotations
 import functools
 import gc
 import operator
+import os
+import signal
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +16,7 @@ from typing import Any
 import pytest
 from support.gates import pinned, until
 
+import taskrt
 from taskrt import Spawner, Task, fetch, spawn, wait
 
 
@@ -237,6 +241,36 @@ def test_pinned_task_of_a_task_runs_on_that_tasks_thread() -> None:
     for task in [spawn(parent) for _ in range(50)]:
         mine, childs = fetch(task)
         assert mine == childs
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs another signal")
+def test_pinned_task_of_a_signal_handler_runs_though_main_sleeps(
+    set_num_threads: Callable[[int], object],
+) -> None:
+    set_num_threads(2)
+    done = threading.Event()
+
+    def sleeps_of_main() -> int:
+        return taskrt.stats()["workers"][0]["sleeps"]
+
+    def wake_main_when_it_sleeps(before: int) -> None:
+        while sleeps_of_main() == before:
+            time.sleep(0.0002)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    handler = signal.signal(signal.SIGUSR1, lambda *_: pinned(done.set))
+    try:
+        task = spawn(done.wait)
+        while not task.running():  # on the other thread
+            time.sleep(0.0002)
+        killer = threading.Thread(
+            target=wake_main_when_it_sleeps, args=(sleeps_of_main(),)
+        )
+        killer.start()
+        assert wait(task, timeout=100)
+        killer.join()
+    finally:
+        signal.signal(signal.SIGUSR1, handler)
 
 
 def test_pinned_task_waits_for_its_thread() -> None:
