@@ -82,16 +82,22 @@ let_go(trt_waiter *w)
     }
 }
 
+bool
+trt_waiter_claim(trt_waiter *w)
+{
+    uint32_t expected = TRT_WAITER_WAITING;
+    /* [waiter-decision] Release: the result, for the one that waited and finds FIRED.
+     * Acquire: if it was abandoned, why. */
+    return trt_cas_acq_rel(&w->decision, &expected, TRT_WAITER_FIRED);
+}
+
 void
 trt_waiters_fire(trt_waiter *first)
 {
     while (first != NULL) {
         trt_waiter *w = first;
         first = w->next; /* before w is somebody else's */
-        uint32_t expected = TRT_WAITER_WAITING;
-        /* [waiter-decision] Release: the result, for the one that waited and finds
-         * FIRED. */
-        if (trt_cas_acq_rel(&w->decision, &expected, TRT_WAITER_FIRED)) {
+        if (trt_waiter_claim(w)) {
             w->wake(w);
         } else {
             let_go(w);

@@ -20,7 +20,8 @@
  * Life of a waiter, which is the life of its decision:
  *
  *     step                                    by
- *     WAITING -> FIRED                        who holds the closed list; calls `wake`
+ *     WAITING -> FIRED                        who holds the closed list, or claims it;
+ *                                             calls `wake`
  *     WAITING -> ABANDONED                    any thread: trt_waiter_abandon
  *     ABANDONED -> RELEASED                   who waited: trt_waiters_release
  *     ABANDONED -> DETACHED                   who holds the closed list
@@ -90,6 +91,13 @@ trt_waiter *trt_waiters_close(trt_waiters *list);
 /* Fire the waiters of a closed list in their order: decide each one FIRED and call its
  * `wake`, or let go of it if it was abandoned. Call without locks. */
 void trt_waiters_fire(trt_waiter *first);
+
+/* Decide that the waiter is FIRED. True: the caller has to call its `wake`. False: it
+ * was decided before. For lists of other kinds than this one; as there, what the caller
+ * wrote before is visible to the one that waits. Any thread that knows that it is still
+ * valid.
+ */
+bool trt_waiter_claim(trt_waiter *w);
 
 /* Decide that the waiter will not be fired. True: `wake` is not and will not be called.
  * False: it has been decided before; if FIRED, `wake` has run, runs, or is about to.

@@ -1,0 +1,78 @@
+#include "sync/event.h"
+
+#include "os/check.h"
+
+void
+trt_event_init(trt_event *e, bool autoreset)
+{
+    atomic_init(&e->is_set, 0);
+    e->autoreset = autoreset;
+    trt_mutex_init(&e->lock);
+    e->queue = (trt_wait_queue){NULL, NULL};
+}
+
+void
+trt_event_destroy(trt_event *e)
+{
+    TRT_ASSERT(trt_wait_queue_is_empty(&e->queue));
+    trt_mutex_destroy(&e->lock);
+}
+
+bool
+trt_event_try(trt_event *e)
+{
+    if (!e->autoreset) {
+        return trt_event_is_set(e);
+    }
+    uint32_t set = 1;
+    return trt_event_is_set(e) &&
+           trt_cas_acq_rel(&e->is_set, &set, 0); /* [event-set] */
+}
+
+bool
+trt_event_try_or_queue(trt_event *e, trt_wait_node *node)
+{
+    trt_mutex_lock(&e->lock);
+    const bool was_set = trt_event_try(e);
+    if (!was_set) {
+        trt_wait_queue_append(&e->queue, node);
+    }
+    trt_mutex_unlock(&e->lock);
+    return was_set;
+}
+
+void
+trt_event_leave(trt_event *e, trt_wait_node *node)
+{
+    trt_mutex_lock(&e->lock);
+    trt_wait_queue_remove(&e->queue, node);
+    trt_mutex_unlock(&e->lock);
+}
+
+bool
+trt_event_set(trt_event *e)
+{
+    trt_wait_node *wake = NULL;
+    bool sets = false;
+    trt_mutex_lock(&e->lock);
+    if (e->autoreset) {
+        wake = trt_wait_queue_claim(&e->queue);
+        sets = wake != NULL;
+    } else {
+        wake = trt_wait_queue_claim_all(&e->queue);
+    }
+    if (!sets) {
+        sets = !trt_exchange_acq_rel(&e->is_set, 1); /* [event-set] */
+    }
+    trt_mutex_unlock(&e->lock);
+    trt_wait_nodes_wake(wake);
+    return sets;
+}
+
+void
+trt_event_clear(trt_event *e)
+{
+    trt_mutex_lock(&e->lock);
+    trt_store_relaxed(&e->is_set, 0);
+    trt_mutex_unlock(&e->lock);
+}

@@ -1,0 +1,102 @@
+#include "sync/semaphore.h"
+
+#include "os/check.h"
+
+void
+trt_semaphore_init(trt_semaphore *s, uint64_t permits, uint64_t most)
+{
+    TRT_ASSERT(permits <= most && most <= TRT_SEMAPHORE_MAX);
+    atomic_init(&s->word, permits * TRT_SEMAPHORE_ONE);
+    trt_mutex_init(&s->lock);
+    s->queue = (trt_wait_queue){NULL, NULL};
+    s->most = most;
+}
+
+void
+trt_semaphore_destroy(trt_semaphore *s)
+{
+    TRT_ASSERT(trt_wait_queue_is_empty(&s->queue));
+    trt_mutex_destroy(&s->lock);
+}
+
+bool
+trt_semaphore_acquire_or_queue(trt_semaphore *s, trt_wait_node *node)
+{
+    bool taken = false;
+    node->value = NULL;
+    node->served = false;
+    trt_mutex_lock(&s->lock);
+    uint64_t word = trt_load_relaxed(&s->word);
+    do {
+        taken = word >= TRT_SEMAPHORE_ONE;
+        /* [semaphore-word] With no permit: QUEUED in the same step that has seen none.
+         */
+    } while (!trt_cas_acq_rel(&s->word, &word,
+                              taken ? word - TRT_SEMAPHORE_ONE
+                                    : word | TRT_SEMAPHORE_QUEUED));
+    if (!taken) {
+        (node->lost ? trt_wait_queue_prepend : trt_wait_queue_append)(&s->queue, node);
+    }
+    trt_mutex_unlock(&s->lock);
+    return taken;
+}
+
+/* Take QUEUED away if nobody is queued. Caller holds the lock. */
+static void
+tidy_locked(trt_semaphore *s)
+{
+    if (trt_wait_queue_is_empty(&s->queue)) {
+        trt_fetch_and_relaxed(&s->word, ~(uint64_t)TRT_SEMAPHORE_QUEUED);
+    }
+}
+
+void
+trt_semaphore_leave(trt_semaphore *s, trt_wait_node *node)
+{
+    trt_mutex_lock(&s->lock);
+    trt_wait_queue_remove(&s->queue, node);
+    tidy_locked(s);
+    trt_mutex_unlock(&s->lock);
+}
+
+void
+trt_semaphore_pass_on(trt_semaphore *s)
+{
+    trt_mutex_lock(&s->lock);
+    trt_wait_node *const node =
+        trt_semaphore_permits(s) > 0 ? trt_wait_queue_claim(&s->queue) : NULL;
+    tidy_locked(s);
+    trt_mutex_unlock(&s->lock);
+    trt_wait_nodes_wake(node);
+}
+
+/* Add a permit unless there are as many as there may be. */
+static bool
+add_permit(trt_semaphore *s)
+{
+    uint64_t word = trt_load_relaxed(&s->word);
+    do {
+        if (word / TRT_SEMAPHORE_ONE >= s->most) {
+            return false;
+        }
+        /* [semaphore-word] */
+    } while (!trt_cas_acq_rel(&s->word, &word, word + TRT_SEMAPHORE_ONE));
+    return true;
+}
+
+bool
+trt_semaphore_release_slow(trt_semaphore *s)
+{
+    bool released = true;
+    trt_mutex_lock(&s->lock);
+    trt_wait_node *const node = trt_wait_queue_claim(&s->queue);
+    if (node && node->lost) {
+        node->value = s; /* the permit, which nobody else has seen */
+    } else {
+        released = add_permit(s);
+    }
+    tidy_locked(s);
+    trt_mutex_unlock(&s->lock);
+    trt_wait_nodes_wake(node);
+    return released;
+}
