@@ -1,0 +1,672 @@
+/* Permits are neither lost nor made, nobody waits for one that is there, and who has
+ * lost one to a newcomer gets the next. */
+#include "sleeper.h"
+
+#include "sync/semaphore.h"
+
+/* Where somebody is who wants a permit. */
+enum place {
+    OUTSIDE,
+    QUEUED,
+    ABANDONED, /* and still in the queue */
+    WOKEN,     /* without a permit */
+    INSIDE,    /* has a permit */
+};
+
+struct guest {
+    struct sleeper sleeper;
+    trt_wait_node node;
+    enum place place;
+    size_t ahead; /* that may get a permit before this one, which has lost */
+};
+
+static void
+open_guests(struct guest *guests, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        sleeper_init(&guests[i].sleeper);
+        guests[i].place = OUTSIDE;
+    }
+}
+
+static void
+close_guests(struct guest *guests, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        sleeper_destroy(&guests[i].sleeper);
+    }
+}
+
+/* Take a permit or queue, for the first time or again. */
+static void
+come(trt_semaphore *s, struct guest *g)
+{
+    sleeper_begin(&g->sleeper);
+    if (g->place == OUTSIDE) {
+        trt_wait_node_init(&g->node, &g->sleeper.waiter, NULL);
+    } else {
+        CHECK_EQ(g->place, WOKEN);
+        g->node.lost = true;
+    }
+    if (trt_semaphore_acquire_or_queue(s, &g->node)) {
+        sleeper_end(&g->sleeper);
+        g->place = INSIDE;
+    } else {
+        g->place = QUEUED;
+    }
+}
+
+static void
+abandon(struct guest *g)
+{
+    CHECK_EQ(g->place, QUEUED);
+    CHECK(sleeper_cancel(&g->sleeper));
+    sleeper_end(&g->sleeper);
+    g->place = ABANDONED;
+}
+
+static void
+leave(trt_semaphore *s, struct guest *g)
+{
+    CHECK_EQ(g->place, ABANDONED);
+    trt_semaphore_leave(s, &g->node);
+    CHECK(!g->node.queued && !g->node.served && !sleeper_is_woken(&g->sleeper));
+    g->place = OUTSIDE;
+}
+
+/* Where the guest is after what others did. */
+static enum place
+look_at(struct guest *g)
+{
+    if (g->place == QUEUED && sleeper_is_woken(&g->sleeper)) {
+        sleeper_end(&g->sleeper);
+        CHECK(g->node.served && !g->node.queued);
+        g->place = g->node.value != NULL ? INSIDE : WOKEN;
+    }
+    return g->place;
+}
+
+static void
+test_smoke(void)
+{
+    trt_semaphore s;
+    trt_semaphore_init(&s, 2, 3);
+    CHECK_EQ(trt_semaphore_permits(&s), 2);
+    CHECK(trt_semaphore_try_acquire(&s));
+    CHECK(trt_semaphore_try_acquire(&s));
+    CHECK_EQ(trt_semaphore_permits(&s), 0);
+    CHECK(!trt_semaphore_try_acquire(&s));
+    for (unsigned i = 1; i <= 3; i++) {
+        CHECK(trt_semaphore_release(&s));
+        CHECK_EQ(trt_semaphore_permits(&s), i);
+    }
+    CHECK(!trt_semaphore_release(&s)); /* there are as many as there may be */
+    CHECK_EQ(trt_semaphore_permits(&s), 3);
+    trt_semaphore_destroy(&s);
+}
+
+static void
+test_empty_and_full(void)
+{
+    trt_semaphore s;
+    trt_semaphore_init(&s, 0, 0); /* nobody ever gets one */
+    CHECK(!trt_semaphore_try_acquire(&s));
+    CHECK(!trt_semaphore_release(&s));
+    trt_semaphore_destroy(&s);
+    trt_semaphore_init(&s, TRT_SEMAPHORE_MAX, TRT_SEMAPHORE_MAX);
+    CHECK(!trt_semaphore_release(&s));
+    CHECK(trt_semaphore_try_acquire(&s));
+    CHECK_EQ(trt_semaphore_permits(&s), TRT_SEMAPHORE_MAX - 1);
+    CHECK(trt_semaphore_release(&s));
+    CHECK_EQ(trt_semaphore_permits(&s), TRT_SEMAPHORE_MAX);
+    trt_semaphore_destroy(&s);
+}
+
+static void
+test_acquire_takes_a_permit_that_is_there(void)
+{
+    trt_semaphore s;
+    struct guest guest;
+    open_guests(&guest, 1);
+    trt_semaphore_init(&s, 1, 1);
+    come(&s, &guest);
+    CHECK_EQ(guest.place, INSIDE);
+    CHECK(!guest.node.queued);
+    CHECK(trt_semaphore_release(&s));
+    CHECK_EQ(trt_semaphore_permits(&s), 1);
+    trt_semaphore_destroy(&s);
+    close_guests(&guest, 1);
+}
+
+static void
+test_permits_wake_in_the_order_of_arrival(void)
+{
+    enum { COUNT = 4 };
+    trt_semaphore s;
+    struct guest guests[COUNT];
+    open_guests(guests, COUNT);
+    trt_semaphore_init(&s, 0, COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        come(&s, &guests[i]);
+        CHECK_EQ(guests[i].place, QUEUED);
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        CHECK(trt_semaphore_release(&s));
+        CHECK_EQ(trt_semaphore_permits(&s), 1);
+        for (size_t other = i; other < COUNT; other++) {
+            CHECK_EQ(look_at(&guests[other]), other == i ? WOKEN : QUEUED);
+        }
+        come(&s, &guests[i]);
+        CHECK_EQ(guests[i].place, INSIDE);
+    }
+    CHECK_EQ(trt_load_relaxed(&s.word), 0); /* and the way is short again */
+    trt_semaphore_destroy(&s);
+    close_guests(guests, COUNT);
+}
+
+static void
+test_each_permit_wakes_one(void)
+{
+    enum { COUNT = 3 };
+    trt_semaphore s;
+    struct guest guests[COUNT];
+    open_guests(guests, COUNT);
+    trt_semaphore_init(&s, 0, COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        come(&s, &guests[i]);
+    }
+    CHECK(trt_semaphore_release(&s));
+    CHECK(trt_semaphore_release(&s)); /* before the first has come */
+    CHECK_EQ(look_at(&guests[0]), WOKEN);
+    CHECK_EQ(look_at(&guests[1]), WOKEN);
+    CHECK_EQ(look_at(&guests[2]), QUEUED);
+    come(&s, &guests[1]);
+    come(&s, &guests[0]);
+    CHECK_EQ(guests[0].place, INSIDE);
+    CHECK_EQ(guests[1].place, INSIDE);
+    CHECK(trt_semaphore_release(&s));
+    CHECK_EQ(look_at(&guests[2]), WOKEN);
+    come(&s, &guests[2]);
+    CHECK_EQ(guests[2].place, INSIDE);
+    trt_semaphore_destroy(&s);
+    close_guests(guests, COUNT);
+}
+
+/* Release, somebody barges in, the one that was woken waits again: the next permit is
+ * handed to it. */
+static void
+test_who_has_lost_gets_the_next_permit(void)
+{
+    trt_semaphore s;
+    struct guest first, second;
+    open_guests(&first, 1);
+    open_guests(&second, 1);
+    trt_semaphore_init(&s, 1, 1);
+    CHECK(trt_semaphore_try_acquire(&s));
+    come(&s, &first);
+    come(&s, &second);
+    CHECK(trt_semaphore_release(&s));
+    CHECK_EQ(look_at(&first), WOKEN);
+    CHECK(trt_semaphore_try_acquire(&s)); /* a newcomer, who has not waited */
+    come(&s, &first);
+    CHECK_EQ(first.place, QUEUED);
+    CHECK(!trt_semaphore_try_acquire(&s));
+    CHECK(trt_semaphore_release(&s)); /* nobody can take this one */
+    CHECK_EQ(trt_semaphore_permits(&s), 0);
+    CHECK(!trt_semaphore_try_acquire(&s));
+    CHECK_EQ(look_at(&first), INSIDE);
+    CHECK_EQ(look_at(&second), QUEUED);
+    CHECK(trt_semaphore_release(&s)); /* the first's */
+    CHECK_EQ(look_at(&second), WOKEN);
+    CHECK_EQ(trt_semaphore_permits(&s), 1);
+    come(&s, &second);
+    CHECK_EQ(second.place, INSIDE);
+    CHECK(trt_semaphore_release(&s));
+    CHECK_EQ(trt_load_relaxed(&s.word), TRT_SEMAPHORE_ONE);
+    trt_semaphore_destroy(&s);
+    close_guests(&first, 1);
+    close_guests(&second, 1);
+}
+
+static void
+test_abandoned_node_gets_no_permit(void)
+{
+    for (int left_first = 0; left_first < 2; left_first++) {
+        trt_semaphore s;
+        struct guest first, second;
+        open_guests(&first, 1);
+        open_guests(&second, 1);
+        trt_semaphore_init(&s, 0, 2);
+        come(&s, &first);
+        come(&s, &second);
+        abandon(&first);
+        if (left_first) {
+            leave(&s, &first);
+        }
+        CHECK(trt_semaphore_release(&s));
+        CHECK_EQ(look_at(&second), WOKEN);
+        if (!left_first) {
+            leave(&s, &first);
+        }
+        come(&s, &second);
+        CHECK_EQ(second.place, INSIDE);
+        come(&s, &first);
+        abandon(&first);
+        CHECK(trt_semaphore_release(&s)); /* nobody is there who could be served */
+        CHECK_EQ(trt_load_relaxed(&s.word), TRT_SEMAPHORE_ONE);
+        leave(&s, &first);
+        CHECK_EQ(trt_load_relaxed(&s.word), TRT_SEMAPHORE_ONE);
+        trt_semaphore_destroy(&s);
+        close_guests(&first, 1);
+        close_guests(&second, 1);
+    }
+}
+
+static void
+test_last_to_leave_shortens_the_way(void)
+{
+    trt_semaphore s;
+    struct guest guests[2];
+    open_guests(guests, 2);
+    trt_semaphore_init(&s, 0, 1);
+    come(&s, &guests[0]);
+    come(&s, &guests[1]);
+    abandon(&guests[0]);
+    leave(&s, &guests[0]);
+    CHECK_EQ(trt_load_relaxed(&s.word), TRT_SEMAPHORE_QUEUED);
+    abandon(&guests[1]);
+    leave(&s, &guests[1]);
+    CHECK_EQ(trt_load_relaxed(&s.word), 0);
+    trt_semaphore_destroy(&s);
+    close_guests(guests, 2);
+}
+
+/* Nor is it handed to one that has lost and then left. */
+static void
+test_permit_is_free_when_who_has_lost_is_gone(void)
+{
+    trt_semaphore s;
+    struct guest first, second;
+    open_guests(&first, 1);
+    open_guests(&second, 1);
+    trt_semaphore_init(&s, 0, 1);
+    come(&s, &first);
+    come(&s, &second);
+    CHECK(trt_semaphore_release(&s));
+    CHECK(trt_semaphore_try_acquire(&s));
+    CHECK_EQ(look_at(&first), WOKEN);
+    come(&s, &first);
+    abandon(&first);
+    CHECK(trt_semaphore_release(&s));
+    CHECK_EQ(trt_semaphore_permits(&s), 1);
+    CHECK_EQ(look_at(&second), WOKEN);
+    leave(&s, &first);
+    come(&s, &second);
+    CHECK_EQ(second.place, INSIDE);
+    trt_semaphore_destroy(&s);
+    close_guests(&first, 1);
+    close_guests(&second, 1);
+}
+
+static void
+test_pass_on_wakes_the_next_if_the_permit_is_there(void)
+{
+    for (int barged = 0; barged < 2; barged++) {
+        trt_semaphore s;
+        struct guest guests[3];
+        open_guests(guests, 3);
+        trt_semaphore_init(&s, 0, 1);
+        for (int i = 0; i < 3; i++) {
+            come(&s, &guests[i]);
+        }
+        abandon(&guests[1]);
+        CHECK(trt_semaphore_release(&s));
+        CHECK_EQ(look_at(&guests[0]), WOKEN);
+        CHECK(!barged || trt_semaphore_try_acquire(&s));
+        trt_semaphore_pass_on(&s); /* by guest 0, who has lost interest */
+        guests[0].place = OUTSIDE;
+        leave(&s, &guests[1]);
+        CHECK_EQ(look_at(&guests[2]), barged ? QUEUED : WOKEN);
+        CHECK_EQ(trt_semaphore_permits(&s), !barged);
+        if (barged) {
+            CHECK(trt_semaphore_release(&s)); /* who barged in wakes it */
+            CHECK_EQ(look_at(&guests[2]), WOKEN);
+        }
+        come(&s, &guests[2]);
+        CHECK_EQ(guests[2].place, INSIDE);
+        CHECK_EQ(trt_load_relaxed(&s.word), 0);
+        CHECK(trt_semaphore_release(&s));
+        trt_semaphore_pass_on(&s); /* to nobody */
+        CHECK_EQ(trt_load_relaxed(&s.word), TRT_SEMAPHORE_ONE);
+        trt_semaphore_destroy(&s);
+        close_guests(guests, 3);
+    }
+}
+
+/* ---- one thread plays all, step by step ------------------------------------------ */
+
+enum { GUESTS = 6 };
+
+struct hall {
+    trt_semaphore semaphore;
+    uint64_t permits; /* in all */
+    struct guest guests[GUESTS];
+    size_t entries;
+};
+
+static size_t
+count_guests(struct hall *hall, enum place place, bool lost)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < GUESTS; i++) {
+        const struct guest *g = &hall->guests[i];
+        count += g->place == place && (g->node.lost || !lost);
+    }
+    return count;
+}
+
+/* A guest has a permit: those who had lost before it came back have not been
+ * overtaken. */
+static void
+note_entry(struct hall *hall, const struct guest *entered)
+{
+    hall->entries++;
+    for (size_t i = 0; i < GUESTS; i++) {
+        struct guest *g = &hall->guests[i];
+        if (g != entered && g->place == QUEUED && g->node.lost &&
+            !sleeper_is_woken(&g->sleeper)) {
+            g->ahead--;
+        }
+    }
+}
+
+static void
+step(struct hall *hall, struct guest *g, uint64_t *random)
+{
+    switch (g->place) {
+    case OUTSIDE:
+        if (check_random(random, 3) > 0) {
+            come(&hall->semaphore, g);
+        } else if (trt_semaphore_try_acquire(&hall->semaphore)) {
+            g->place = INSIDE;
+        }
+        break;
+    case QUEUED:
+        if (check_random(random, 8) == 0) {
+            abandon(g);
+        }
+        return;
+    case ABANDONED:
+        leave(&hall->semaphore, g);
+        return;
+    case WOKEN:
+        if (check_random(random, 8) == 0) {
+            trt_semaphore_pass_on(&hall->semaphore);
+            g->place = OUTSIDE;
+        } else {
+            g->ahead = count_guests(hall, QUEUED, true);
+            come(&hall->semaphore, g);
+        }
+        break;
+    case INSIDE:
+        CHECK(trt_semaphore_release(&hall->semaphore));
+        g->place = OUTSIDE;
+        return;
+    }
+    if (g->place == INSIDE) {
+        note_entry(hall, g);
+    }
+}
+
+static void
+check_hall(struct hall *hall)
+{
+    for (size_t i = 0; i < GUESTS; i++) {
+        const enum place before = hall->guests[i].place;
+        if (look_at(&hall->guests[i]) == INSIDE && before == QUEUED) {
+            note_entry(hall, &hall->guests[i]);
+        }
+    }
+    const uint64_t free = trt_semaphore_permits(&hall->semaphore);
+    const size_t queued = count_guests(hall, QUEUED, false);
+    CHECK_EQ(free + count_guests(hall, INSIDE, false), hall->permits);
+    if (queued > 0) {
+        CHECK(trt_load_relaxed(&hall->semaphore.word) & TRT_SEMAPHORE_QUEUED);
+        CHECK(free <=
+              count_guests(hall, WOKEN, false)); /* one is on its way for each */
+        CHECK(free == 0 || count_guests(hall, QUEUED, true) == 0);
+    }
+}
+
+static void
+empty_hall(struct hall *hall)
+{
+    for (size_t i = 0; i < GUESTS; i++) {
+        struct guest *g = &hall->guests[i];
+        if (g->place == QUEUED) {
+            abandon(g);
+        }
+        if (g->place == ABANDONED) {
+            leave(&hall->semaphore, g);
+        }
+    }
+    for (size_t i = 0; i < GUESTS; i++) {
+        if (hall->guests[i].place == INSIDE) {
+            CHECK(trt_semaphore_release(&hall->semaphore));
+        }
+    }
+    CHECK_EQ(trt_load_relaxed(&hall->semaphore.word),
+             hall->permits * TRT_SEMAPHORE_ONE);
+}
+
+static void
+test_random_steps(void)
+{
+    for (uint64_t permits = 1; permits <= 4; permits++) {
+        struct hall hall = {.permits = permits};
+        uint64_t random = check_random_start(permits);
+        trt_semaphore_init(&hall.semaphore, permits, permits);
+        open_guests(hall.guests, GUESTS);
+        for (size_t i = 0; i < 200000 / CHECK_SLOWNESS; i++) {
+            step(&hall, &hall.guests[check_random(&random, GUESTS)], &random);
+            check_hall(&hall);
+        }
+        CHECK(hall.entries > 0);
+        empty_hall(&hall);
+        trt_semaphore_destroy(&hall.semaphore);
+        close_guests(hall.guests, GUESTS);
+    }
+}
+
+/* ---- threads --------------------------------------------------------------------- */
+
+struct race {
+    trt_semaphore semaphore;
+    uint64_t permits;
+    struct dormitory guests;
+    struct check_gate gate;
+    size_t rounds;
+    size_t counter; /* plain: under a semaphore of one permit */
+    bool patient;   /* nobody leaves */
+    _Atomic(uint64_t) inside;
+    _Atomic(size_t) entered, abandoned, passed_on;
+};
+
+enum outcome { ENTERED, LEFT, PASSED_ON };
+
+static enum outcome
+acquire(trt_semaphore *s, struct sleeper *sleeper, bool patient, uint64_t *random)
+{
+    trt_wait_node node;
+    trt_wait_node_init(&node, &sleeper->waiter, NULL);
+    if (check_random(random, 2) == 0 && trt_semaphore_try_acquire(s)) {
+        return ENTERED;
+    }
+    for (;;) {
+        sleeper_begin(sleeper);
+        if (trt_semaphore_acquire_or_queue(s, &node)) {
+            sleeper_end(sleeper);
+            return ENTERED;
+        }
+        if (!sleeper_wait(sleeper, patient ? TRT_FOREVER : sleeper_patience(random))) {
+            trt_semaphore_leave(s, &node);
+            CHECK(!node.served);
+            return LEFT;
+        }
+        CHECK(node.served);
+        if (node.value != NULL) {
+            return ENTERED;
+        }
+        if (!patient && check_random(random, 16) == 0) {
+            trt_semaphore_pass_on(s);
+            return PASSED_ON;
+        }
+        node.lost = true;
+    }
+}
+
+static void
+stay_inside(struct race *race, uint64_t *random)
+{
+    CHECK(trt_fetch_add_relaxed(&race->inside, 1) < race->permits);
+    if (race->permits == 1) {
+        race->counter++;
+    }
+    check_delay(random, 50);
+    if (check_random(random, 16) == 0) {
+        trt_thread_yield();
+    }
+    trt_fetch_sub_relaxed(&race->inside, 1);
+}
+
+static void
+take_part(unsigned number, void *shared)
+{
+    struct race *race = shared;
+    uint64_t random = check_random_start(number);
+    size_t outcomes[3] = {0};
+    check_gate_pass(&race->gate);
+    if (number == race->guests.count) {
+        dormitory_disturb(&race->guests, &random);
+        return;
+    }
+    for (size_t i = 0; i < race->rounds; i++) {
+        const enum outcome outcome = acquire(
+            &race->semaphore, &race->guests.beds[number], race->patient, &random);
+        outcomes[outcome]++;
+        if (outcome == ENTERED) {
+            stay_inside(race, &random);
+            CHECK(trt_semaphore_release(&race->semaphore));
+        }
+    }
+    dormitory_leave(&race->guests);
+    trt_fetch_add_relaxed(&race->entered, outcomes[ENTERED]);
+    trt_fetch_add_relaxed(&race->abandoned, outcomes[LEFT]);
+    trt_fetch_add_relaxed(&race->passed_on, outcomes[PASSED_ON]);
+}
+
+static void
+check_race(unsigned guests, uint64_t permits, bool patient, size_t rounds)
+{
+    struct race race = {.permits = permits,
+                        .gate = {.count = guests + !patient},
+                        .rounds = rounds,
+                        .patient = patient};
+    trt_semaphore_init(&race.semaphore, permits, permits);
+    dormitory_open(&race.guests, guests);
+    check_run_threads(guests + !patient, take_part, &race);
+    const size_t entered = trt_load_relaxed(&race.entered);
+    const size_t abandoned = trt_load_relaxed(&race.abandoned);
+    const size_t passed_on = trt_load_relaxed(&race.passed_on);
+    printf("  %u guests, %zu entered, %zu abandoned, %zu passed on\n", guests, entered,
+           abandoned, passed_on);
+    CHECK_EQ(entered + abandoned + passed_on, guests * rounds);
+    CHECK(!patient || entered == guests * rounds);
+    CHECK_EQ(race.counter, permits == 1 ? entered : 0);
+    CHECK_EQ(trt_load_relaxed(&race.semaphore.word), permits * TRT_SEMAPHORE_ONE);
+    dormitory_close(&race.guests);
+    trt_semaphore_destroy(&race.semaphore);
+}
+
+/* Without timeouts a lost wake-up is a hang. */
+static void
+test_one_to_one(void)
+{
+    check_race(2, 1, true, 50000 / CHECK_SLOWNESS);
+}
+
+static void
+test_stampede(void)
+{
+    check_race(8, 1, true, 5000 / CHECK_SLOWNESS);
+    check_race(8, 3, true, 5000 / CHECK_SLOWNESS);
+}
+
+static void
+test_stress(void)
+{
+    for (unsigned guests = 2; guests <= 8; guests *= 2) {
+        const size_t rounds = 40000 / guests / CHECK_SLOWNESS;
+        check_race(guests, 1, false, rounds);
+        check_race(guests, guests / 2, false, rounds);
+    }
+}
+
+/* Some only give permits, others only take them. */
+struct trade {
+    trt_semaphore semaphore;
+    struct dormitory takers;
+    size_t each; /* permits of each giver and taker */
+};
+
+static void
+give_or_take(unsigned number, void *shared)
+{
+    struct trade *trade = shared;
+    uint64_t random = check_random_start(number);
+    for (size_t i = 0; i < trade->each; i++) {
+        if (number >= trade->takers.count) {
+            CHECK(trt_semaphore_release(&trade->semaphore));
+            check_delay(&random, 100);
+            continue;
+        }
+        CHECK_EQ(acquire(&trade->semaphore, &trade->takers.beds[number], true, &random),
+                 ENTERED);
+    }
+}
+
+static void
+test_what_is_given_is_taken(void)
+{
+    for (unsigned pairs = 1; pairs <= 4; pairs *= 2) {
+        struct trade trade = {.each = 20000 / pairs / CHECK_SLOWNESS};
+        trt_semaphore_init(&trade.semaphore, 0, TRT_SEMAPHORE_MAX);
+        dormitory_open(&trade.takers, pairs);
+        check_run_threads(2 * pairs, give_or_take, &trade);
+        CHECK_EQ(trt_load_relaxed(&trade.semaphore.word), 0);
+        dormitory_close(&trade.takers);
+        trt_semaphore_destroy(&trade.semaphore);
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    check_begin(argc, argv);
+    RUN(test_smoke);
+    RUN(test_empty_and_full);
+    RUN(test_acquire_takes_a_permit_that_is_there);
+    RUN(test_permits_wake_in_the_order_of_arrival);
+    RUN(test_each_permit_wakes_one);
+    RUN(test_who_has_lost_gets_the_next_permit);
+    RUN(test_abandoned_node_gets_no_permit);
+    RUN(test_last_to_leave_shortens_the_way);
+    RUN(test_permit_is_free_when_who_has_lost_is_gone);
+    RUN(test_pass_on_wakes_the_next_if_the_permit_is_there);
+    RUN(test_random_steps);
+    RUN(test_one_to_one);
+    RUN(test_stampede);
+    RUN(test_stress);
+    RUN(test_what_is_given_is_taken);
+    return check_end();
+}
