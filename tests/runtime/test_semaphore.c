@@ -229,6 +229,28 @@ test_who_has_lost_gets_the_next_permit(void)
 }
 
 static void
+test_permit_too_many_wakes_nobody(void)
+{
+    trt_semaphore s;
+    struct guest guests[2];
+    open_guests(guests, 2);
+    trt_semaphore_init(&s, 0, 1);
+    come(&s, &guests[0]);
+    come(&s, &guests[1]);
+    CHECK(trt_semaphore_release(&s));
+    CHECK_EQ(look_at(&guests[0]), WOKEN);
+    CHECK(!trt_semaphore_release(&s)); /* guest 0 has not come yet */
+    CHECK_EQ(look_at(&guests[1]), QUEUED);
+    come(&s, &guests[0]);
+    CHECK_EQ(guests[0].place, INSIDE);
+    CHECK(trt_semaphore_release(&s));
+    CHECK_EQ(look_at(&guests[1]), WOKEN);
+    CHECK_EQ(trt_load_relaxed(&s.word), TRT_SEMAPHORE_ONE);
+    trt_semaphore_destroy(&s);
+    close_guests(guests, 2);
+}
+
+static void
 test_abandoned_node_gets_no_permit(void)
 {
     for (int left_first = 0; left_first < 2; left_first++) {
@@ -659,6 +681,7 @@ main(int argc, char **argv)
     RUN(test_permits_wake_in_the_order_of_arrival);
     RUN(test_each_permit_wakes_one);
     RUN(test_who_has_lost_gets_the_next_permit);
+    RUN(test_permit_too_many_wakes_nobody);
     RUN(test_abandoned_node_gets_no_permit);
     RUN(test_last_to_leave_shortens_the_way);
     RUN(test_permit_is_free_when_who_has_lost_is_gone);

@@ -87,12 +87,14 @@ add_permit(trt_semaphore *s)
 bool
 trt_semaphore_release_slow(trt_semaphore *s)
 {
-    bool released = true;
     trt_mutex_lock(&s->lock);
-    trt_wait_node *const node = trt_wait_queue_claim(&s->queue);
+    /* While somebody is queued permits come back here alone: there is room still when
+     * one has been claimed. */
+    bool released = trt_semaphore_permits(s) < s->most;
+    trt_wait_node *const node = released ? trt_wait_queue_claim(&s->queue) : NULL;
     if (node && node->lost) {
         node->value = s; /* the permit, which nobody else has seen */
-    } else {
+    } else if (released) {
         released = add_permit(s);
     }
     tidy_locked(s);
