@@ -1,5 +1,5 @@
-/* Permits are neither lost nor made, nobody waits for one that is there, and who has
- * lost one to a newcomer gets the next. */
+/* Permits are neither lost nor made, nobody waits for one that is there, and
+ * who has lost one to a newcomer gets the next. */
 #include "sleeper.h"
 
 #include "sync/semaphore.h"
@@ -192,8 +192,8 @@ test_each_permit_wakes_one(void)
     close_guests(guests, COUNT);
 }
 
-/* Release, somebody barges in, the one that was woken waits again: the next permit is
- * handed to it. */
+/* Release, somebody barges in, the one that was woken waits again: the next
+ * permit is handed to it. */
 static void
 test_who_has_lost_gets_the_next_permit(void)
 {
@@ -226,6 +226,39 @@ test_who_has_lost_gets_the_next_permit(void)
     trt_semaphore_destroy(&s);
     close_guests(&first, 1);
     close_guests(&second, 1);
+}
+
+/* Two that were woken lose both: they get theirs in the order in which they
+ * came back.
+ */
+static void
+test_who_has_lost_is_not_overtaken_by_others_that_have(void)
+{
+    trt_semaphore s;
+    struct guest guests[3];
+    open_guests(guests, 3);
+    trt_semaphore_init(&s, 0, 1);
+    for (int i = 0; i < 3; i++) {
+        come(&s, &guests[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        CHECK(trt_semaphore_release(&s));
+        CHECK(trt_semaphore_try_acquire(&s)); /* a newcomer */
+        CHECK_EQ(look_at(&guests[i]), WOKEN);
+    }
+    come(&s, &guests[0]);
+    come(&s, &guests[1]);
+    for (int i = 0; i < 2; i++) {
+        CHECK(trt_semaphore_release(&s));
+        CHECK_EQ(look_at(&guests[i]), INSIDE);
+        CHECK_EQ(trt_semaphore_permits(&s), 0);
+    }
+    CHECK_EQ(look_at(&guests[2]), QUEUED);
+    CHECK(trt_semaphore_release(&s));
+    CHECK_EQ(look_at(&guests[2]), WOKEN);
+    trt_semaphore_pass_on(&s);
+    trt_semaphore_destroy(&s);
+    close_guests(guests, 3);
 }
 
 static void
@@ -365,7 +398,8 @@ test_pass_on_wakes_the_next_if_the_permit_is_there(void)
     }
 }
 
-/* ---- one thread plays all, step by step ------------------------------------------ */
+/* ---- one thread plays all, step by step
+ * ------------------------------------------ */
 
 enum { GUESTS = 6 };
 
@@ -397,6 +431,7 @@ note_entry(struct hall *hall, const struct guest *entered)
         struct guest *g = &hall->guests[i];
         if (g != entered && g->place == QUEUED && g->node.lost &&
             !sleeper_is_woken(&g->sleeper)) {
+            CHECK(g->ahead > 0);
             g->ahead--;
         }
     }
@@ -409,6 +444,9 @@ step(struct hall *hall, struct guest *g, uint64_t *random)
     case OUTSIDE:
         if (check_random(random, 3) > 0) {
             come(&hall->semaphore, g);
+        } else if (check_random(random, 2) == 0 &&
+                   trt_semaphore_permits(&hall->semaphore) == hall->permits) {
+            CHECK(!trt_semaphore_release(&hall->semaphore));
         } else if (trt_semaphore_try_acquire(&hall->semaphore)) {
             g->place = INSIDE;
         }
@@ -500,7 +538,8 @@ test_random_steps(void)
     }
 }
 
-/* ---- threads --------------------------------------------------------------------- */
+/* ---- threads
+ * --------------------------------------------------------------------- */
 
 struct race {
     trt_semaphore semaphore;
@@ -681,6 +720,7 @@ main(int argc, char **argv)
     RUN(test_permits_wake_in_the_order_of_arrival);
     RUN(test_each_permit_wakes_one);
     RUN(test_who_has_lost_gets_the_next_permit);
+    RUN(test_who_has_lost_is_not_overtaken_by_others_that_have);
     RUN(test_permit_too_many_wakes_nobody);
     RUN(test_abandoned_node_gets_no_permit);
     RUN(test_last_to_leave_shortens_the_way);

@@ -8,6 +8,7 @@ trt_semaphore_init(trt_semaphore *s, uint64_t permits, uint64_t most)
     TRT_ASSERT(permits <= most && most <= TRT_SEMAPHORE_MAX);
     atomic_init(&s->word, permits * TRT_SEMAPHORE_ONE);
     trt_mutex_init(&s->lock);
+    s->losers = (trt_wait_queue){NULL, NULL};
     s->queue = (trt_wait_queue){NULL, NULL};
     s->most = most;
 }
@@ -15,8 +16,15 @@ trt_semaphore_init(trt_semaphore *s, uint64_t permits, uint64_t most)
 void
 trt_semaphore_destroy(trt_semaphore *s)
 {
+    TRT_ASSERT(trt_wait_queue_is_empty(&s->losers));
     TRT_ASSERT(trt_wait_queue_is_empty(&s->queue));
     trt_mutex_destroy(&s->lock);
+}
+
+static trt_wait_queue *
+queue_of(trt_semaphore *s, const trt_wait_node *node)
+{
+    return node->lost ? &s->losers : &s->queue;
 }
 
 bool
@@ -35,7 +43,7 @@ trt_semaphore_acquire_or_queue(trt_semaphore *s, trt_wait_node *node)
                               taken ? word - TRT_SEMAPHORE_ONE
                                     : word | TRT_SEMAPHORE_QUEUED));
     if (!taken) {
-        (node->lost ? trt_wait_queue_prepend : trt_wait_queue_append)(&s->queue, node);
+        trt_wait_queue_append(queue_of(s, node), node);
     }
     trt_mutex_unlock(&s->lock);
     return taken;
@@ -45,7 +53,7 @@ trt_semaphore_acquire_or_queue(trt_semaphore *s, trt_wait_node *node)
 static void
 tidy_locked(trt_semaphore *s)
 {
-    if (trt_wait_queue_is_empty(&s->queue)) {
+    if (trt_wait_queue_is_empty(&s->losers) && trt_wait_queue_is_empty(&s->queue)) {
         trt_fetch_and_relaxed(&s->word, ~(uint64_t)TRT_SEMAPHORE_QUEUED);
     }
 }
@@ -54,7 +62,7 @@ void
 trt_semaphore_leave(trt_semaphore *s, trt_wait_node *node)
 {
     trt_mutex_lock(&s->lock);
-    trt_wait_queue_remove(&s->queue, node);
+    trt_wait_queue_remove(queue_of(s, node), node);
     tidy_locked(s);
     trt_mutex_unlock(&s->lock);
 }
@@ -63,6 +71,7 @@ void
 trt_semaphore_pass_on(trt_semaphore *s)
 {
     trt_mutex_lock(&s->lock);
+    /* Losers queue while there is no permit, and get each that comes back. */
     trt_wait_node *const node =
         trt_semaphore_permits(s) > 0 ? trt_wait_queue_claim(&s->queue) : NULL;
     tidy_locked(s);
@@ -91,10 +100,11 @@ trt_semaphore_release_slow(trt_semaphore *s)
     /* While somebody is queued permits come back here alone: there is room still when
      * one has been claimed. */
     bool released = trt_semaphore_permits(s) < s->most;
-    trt_wait_node *const node = released ? trt_wait_queue_claim(&s->queue) : NULL;
-    if (node && node->lost) {
+    trt_wait_node *node = released ? trt_wait_queue_claim(&s->losers) : NULL;
+    if (node) {
         node->value = s; /* the permit, which nobody else has seen */
     } else if (released) {
+        node = trt_wait_queue_claim(&s->queue);
         released = add_permit(s);
     }
     tidy_locked(s);

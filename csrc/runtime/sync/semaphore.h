@@ -5,10 +5,11 @@
  *
  * Fairness: a permit that comes back is free for anybody while the first that waits is
  * being woken up, since it is cheaper to go on than to wait for a thread to get up. If
- * that one comes too late it waits again, as the first, and the next permit is handed
- * to it: nobody is overtaken for longer than one wake-up once it is the first.
+ * that one comes too late it waits again, before all that were not woken up yet, and a
+ * permit is handed to it as soon as those that came too late before it have theirs:
+ * nobody is overtaken for longer than one wake-up once it is the first.
  *
- * The word is (permits << 1) + QUEUED. QUEUED says that the queue may have somebody in
+ * The word is (permits << 1) + QUEUED. QUEUED says that a queue may have somebody in
  * it; it changes under the lock alone. While it is set, permits come back under the
  * lock, so who has set it and found no permit in the same step misses none.
  */
@@ -29,7 +30,8 @@ typedef struct trt_semaphore {
     /* Any thread. Acquired when a permit is taken and released when it comes back: what
      * was written under a lock is seen under it [semaphore-word]. */
     _Atomic(uint64_t) word;
-    trt_mutex lock; /* guards the queue and QUEUED; nothing is taken inside */
+    trt_mutex lock;        /* guards the queues and QUEUED; nothing is taken inside */
+    trt_wait_queue losers; /* that have `lost`; with one undecided there is no permit */
     trt_wait_queue queue;
     uint64_t most; /* permits at most; constant */
 } trt_semaphore;
@@ -61,9 +63,9 @@ trt_semaphore_try_acquire(trt_semaphore *s)
     return false;
 }
 
-/* Take a permit and return true, or enter the node, as the first if it has `lost`. A
- * node that is served then has a permit if `value` is not NULL; otherwise one was there
- * when it was woken up: it calls this again, having set `lost`. */
+/* Take a permit and return true, or enter the node. A node that is served then has a
+ * permit if `value` is not NULL; otherwise one was there when it was woken up: it calls
+ * this again, having set `lost` and made the waiter anew. */
 bool trt_semaphore_acquire_or_queue(trt_semaphore *s, trt_wait_node *node);
 
 /* The node's waiter was abandoned: take it out of the queue. */
