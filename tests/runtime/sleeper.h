@@ -120,7 +120,57 @@ sleeper_patience(uint64_t *random)
     }
 }
 
-/* Many of them, and how many of their owners are at it still. */
+/* One with a node, for tests in which one thread plays all. */
+struct guest {
+    struct sleeper sleeper;
+    trt_wait_node node;
+};
+
+static inline void
+guests_init(struct guest *guests, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        sleeper_init(&guests[i].sleeper);
+    }
+}
+
+static inline void
+guests_destroy(struct guest *guests, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        CHECK(!guests[i].node.queued);
+        sleeper_destroy(&guests[i].sleeper);
+    }
+}
+
+static inline void
+guest_begin(struct guest *g)
+{
+    sleeper_begin(&g->sleeper);
+    trt_wait_node_init(&g->node, &g->sleeper.waiter, NULL);
+}
+
+/* Whether it was woken, which ends its wait. */
+static inline bool
+guest_goes_on(struct guest *g)
+{
+    if (!sleeper_is_woken(&g->sleeper)) {
+        return false;
+    }
+    CHECK(g->node.served && !g->node.queued);
+    sleeper_end(&g->sleeper);
+    return true;
+}
+
+/* It has not been served, and will not be. */
+static inline void
+guest_abandon(struct guest *g)
+{
+    CHECK(sleeper_cancel(&g->sleeper));
+    sleeper_end(&g->sleeper);
+}
+
+/* Many sleepers, and how many of their owners are at it still. */
 struct dormitory {
     struct sleeper beds[CHECK_MOST_THREADS];
     unsigned count;

@@ -4,58 +4,17 @@
 
 #include "sync/event.h"
 
-struct guest {
-    struct sleeper sleeper;
-    trt_wait_node node;
-};
-
-static void
-open_guests(struct guest *guests, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        sleeper_init(&guests[i].sleeper);
-    }
-}
-
-static void
-close_guests(struct guest *guests, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        sleeper_destroy(&guests[i].sleeper);
-    }
-}
-
 /* Whether it was set; otherwise the guest is queued. */
 static bool
 come(trt_event *e, struct guest *g)
 {
-    sleeper_begin(&g->sleeper);
-    trt_wait_node_init(&g->node, &g->sleeper.waiter, NULL);
+    guest_begin(g);
     const bool was_set = trt_event_try_or_queue(e, &g->node);
     CHECK_EQ(g->node.queued, !was_set);
     if (was_set) {
         sleeper_end(&g->sleeper);
     }
     return was_set;
-}
-
-/* Whether the guest was woken, which ends its wait. */
-static bool
-goes_on(struct guest *g)
-{
-    if (!sleeper_is_woken(&g->sleeper)) {
-        return false;
-    }
-    CHECK(g->node.served && !g->node.queued);
-    sleeper_end(&g->sleeper);
-    return true;
-}
-
-static void
-abandon(struct guest *g)
-{
-    CHECK(sleeper_cancel(&g->sleeper));
-    sleeper_end(&g->sleeper);
 }
 
 static void
@@ -101,20 +60,20 @@ test_set_wakes_all_that_wait(void)
     enum { COUNT = 4 };
     trt_event e;
     struct guest guests[COUNT];
-    open_guests(guests, COUNT);
+    guests_init(guests, COUNT);
     trt_event_init(&e, false);
     for (int round = 0; round < 2; round++) {
         for (size_t i = 0; i < COUNT; i++) {
             CHECK(!come(&e, &guests[i]));
         }
-        abandon(&guests[1]);
+        guest_abandon(&guests[1]);
         if (round == 0) {
             trt_event_leave(&e, &guests[1].node);
         }
         CHECK(trt_event_set(&e));
         for (size_t i = 0; i < COUNT; i++) {
             CHECK_EQ(sleeper_is_woken(&guests[i].sleeper), i != 1);
-            CHECK(i == 1 || goes_on(&guests[i]));
+            CHECK(i == 1 || guest_goes_on(&guests[i]));
         }
         trt_event_leave(&e, &guests[1].node); /* it is out */
         CHECK(come(&e, &guests[0]));
@@ -122,7 +81,7 @@ test_set_wakes_all_that_wait(void)
         trt_event_clear(&e);
     }
     trt_event_destroy(&e);
-    close_guests(guests, COUNT);
+    guests_destroy(guests, COUNT);
 }
 
 static void
@@ -131,7 +90,7 @@ test_autoreset_wakes_one_a_set_in_the_order_of_arrival(void)
     enum { COUNT = 4 };
     trt_event e;
     struct guest guests[COUNT];
-    open_guests(guests, COUNT);
+    guests_init(guests, COUNT);
     trt_event_init(&e, true);
     for (size_t i = 0; i < COUNT; i++) {
         CHECK(!come(&e, &guests[i]));
@@ -140,7 +99,7 @@ test_autoreset_wakes_one_a_set_in_the_order_of_arrival(void)
         CHECK(trt_event_set(&e));
         CHECK(!trt_event_is_set(&e)); /* nobody else can take it */
         for (size_t other = i; other < COUNT; other++) {
-            CHECK_EQ(goes_on(&guests[other]), other == i);
+            CHECK_EQ(guest_goes_on(&guests[other]), other == i);
         }
     }
     CHECK(trt_event_set(&e)); /* nobody waits: for the next to come */
@@ -148,9 +107,9 @@ test_autoreset_wakes_one_a_set_in_the_order_of_arrival(void)
     CHECK(come(&e, &guests[0]));
     CHECK(!come(&e, &guests[1]));
     CHECK(trt_event_set(&e));
-    CHECK(goes_on(&guests[1]));
+    CHECK(guest_goes_on(&guests[1]));
     trt_event_destroy(&e);
-    close_guests(guests, COUNT);
+    guests_destroy(guests, COUNT);
 }
 
 static void
@@ -159,26 +118,26 @@ test_autoreset_goes_past_who_was_abandoned(void)
     for (int left_first = 0; left_first < 2; left_first++) {
         trt_event e;
         struct guest guests[2];
-        open_guests(guests, 2);
+        guests_init(guests, 2);
         trt_event_init(&e, true);
         CHECK(!come(&e, &guests[0]));
         CHECK(!come(&e, &guests[1]));
-        abandon(&guests[0]);
+        guest_abandon(&guests[0]);
         if (left_first) {
             trt_event_leave(&e, &guests[0].node);
         }
         CHECK(trt_event_set(&e));
-        CHECK(goes_on(&guests[1]));
+        CHECK(guest_goes_on(&guests[1]));
         CHECK(!trt_event_is_set(&e));
         trt_event_leave(&e, &guests[0].node);
         CHECK(!guests[0].node.served);
         CHECK(!come(&e, &guests[0]));
-        abandon(&guests[0]);
+        guest_abandon(&guests[0]);
         CHECK(trt_event_set(&e)); /* nobody is left: it stays set */
         trt_event_leave(&e, &guests[0].node);
         CHECK(trt_event_try(&e));
         trt_event_destroy(&e);
-        close_guests(guests, 2);
+        guests_destroy(guests, 2);
     }
 }
 
@@ -188,15 +147,15 @@ test_clear_wakes_nobody(void)
     for (int autoreset = 0; autoreset < 2; autoreset++) {
         trt_event e;
         struct guest guest;
-        open_guests(&guest, 1);
+        guests_init(&guest, 1);
         trt_event_init(&e, autoreset);
         CHECK(!come(&e, &guest));
         trt_event_clear(&e);
-        CHECK(!goes_on(&guest));
+        CHECK(!guest_goes_on(&guest));
         CHECK(trt_event_set(&e));
-        CHECK(goes_on(&guest));
+        CHECK(guest_goes_on(&guest));
         trt_event_destroy(&e);
-        close_guests(&guest, 1);
+        guests_destroy(&guest, 1);
     }
 }
 

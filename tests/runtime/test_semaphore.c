@@ -13,7 +13,7 @@ enum place {
     INSIDE,    /* has a permit */
 };
 
-struct guest {
+struct visitor {
     struct sleeper sleeper;
     trt_wait_node node;
     enum place place;
@@ -21,7 +21,7 @@ struct guest {
 };
 
 static void
-open_guests(struct guest *guests, size_t count)
+visitors_init(struct visitor *guests, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         sleeper_init(&guests[i].sleeper);
@@ -30,7 +30,7 @@ open_guests(struct guest *guests, size_t count)
 }
 
 static void
-close_guests(struct guest *guests, size_t count)
+visitors_destroy(struct visitor *guests, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         sleeper_destroy(&guests[i].sleeper);
@@ -39,7 +39,7 @@ close_guests(struct guest *guests, size_t count)
 
 /* Take a permit or queue, for the first time or again. */
 static void
-come(trt_semaphore *s, struct guest *g)
+come(trt_semaphore *s, struct visitor *g)
 {
     sleeper_begin(&g->sleeper);
     if (g->place == OUTSIDE) {
@@ -57,7 +57,7 @@ come(trt_semaphore *s, struct guest *g)
 }
 
 static void
-abandon(struct guest *g)
+abandon(struct visitor *g)
 {
     CHECK_EQ(g->place, QUEUED);
     CHECK(sleeper_cancel(&g->sleeper));
@@ -66,7 +66,7 @@ abandon(struct guest *g)
 }
 
 static void
-leave(trt_semaphore *s, struct guest *g)
+leave(trt_semaphore *s, struct visitor *g)
 {
     CHECK_EQ(g->place, ABANDONED);
     trt_semaphore_leave(s, &g->node);
@@ -76,7 +76,7 @@ leave(trt_semaphore *s, struct guest *g)
 
 /* Where the guest is after what others did. */
 static enum place
-look_at(struct guest *g)
+look_at(struct visitor *g)
 {
     if (g->place == QUEUED && sleeper_is_woken(&g->sleeper)) {
         sleeper_end(&g->sleeper);
@@ -126,8 +126,8 @@ static void
 test_acquire_takes_a_permit_that_is_there(void)
 {
     trt_semaphore s;
-    struct guest guest;
-    open_guests(&guest, 1);
+    struct visitor guest;
+    visitors_init(&guest, 1);
     trt_semaphore_init(&s, 1, 1);
     come(&s, &guest);
     CHECK_EQ(guest.place, INSIDE);
@@ -135,7 +135,7 @@ test_acquire_takes_a_permit_that_is_there(void)
     CHECK(trt_semaphore_release(&s));
     CHECK_EQ(trt_semaphore_permits(&s), 1);
     trt_semaphore_destroy(&s);
-    close_guests(&guest, 1);
+    visitors_destroy(&guest, 1);
 }
 
 static void
@@ -143,8 +143,8 @@ test_permits_wake_in_the_order_of_arrival(void)
 {
     enum { COUNT = 4 };
     trt_semaphore s;
-    struct guest guests[COUNT];
-    open_guests(guests, COUNT);
+    struct visitor guests[COUNT];
+    visitors_init(guests, COUNT);
     trt_semaphore_init(&s, 0, COUNT);
     for (size_t i = 0; i < COUNT; i++) {
         come(&s, &guests[i]);
@@ -161,7 +161,7 @@ test_permits_wake_in_the_order_of_arrival(void)
     }
     CHECK_EQ(trt_load_relaxed(&s.word), 0); /* and the way is short again */
     trt_semaphore_destroy(&s);
-    close_guests(guests, COUNT);
+    visitors_destroy(guests, COUNT);
 }
 
 static void
@@ -169,8 +169,8 @@ test_each_permit_wakes_one(void)
 {
     enum { COUNT = 3 };
     trt_semaphore s;
-    struct guest guests[COUNT];
-    open_guests(guests, COUNT);
+    struct visitor guests[COUNT];
+    visitors_init(guests, COUNT);
     trt_semaphore_init(&s, 0, COUNT);
     for (size_t i = 0; i < COUNT; i++) {
         come(&s, &guests[i]);
@@ -189,7 +189,7 @@ test_each_permit_wakes_one(void)
     come(&s, &guests[2]);
     CHECK_EQ(guests[2].place, INSIDE);
     trt_semaphore_destroy(&s);
-    close_guests(guests, COUNT);
+    visitors_destroy(guests, COUNT);
 }
 
 /* Release, somebody barges in, the one that was woken waits again: the next
@@ -198,9 +198,9 @@ static void
 test_who_has_lost_gets_the_next_permit(void)
 {
     trt_semaphore s;
-    struct guest first, second;
-    open_guests(&first, 1);
-    open_guests(&second, 1);
+    struct visitor first, second;
+    visitors_init(&first, 1);
+    visitors_init(&second, 1);
     trt_semaphore_init(&s, 1, 1);
     CHECK(trt_semaphore_try_acquire(&s));
     come(&s, &first);
@@ -224,8 +224,8 @@ test_who_has_lost_gets_the_next_permit(void)
     CHECK(trt_semaphore_release(&s));
     CHECK_EQ(trt_load_relaxed(&s.word), TRT_SEMAPHORE_ONE);
     trt_semaphore_destroy(&s);
-    close_guests(&first, 1);
-    close_guests(&second, 1);
+    visitors_destroy(&first, 1);
+    visitors_destroy(&second, 1);
 }
 
 /* Two that were woken lose both: they get theirs in the order in which they
@@ -235,8 +235,8 @@ static void
 test_who_has_lost_is_not_overtaken_by_others_that_have(void)
 {
     trt_semaphore s;
-    struct guest guests[3];
-    open_guests(guests, 3);
+    struct visitor guests[3];
+    visitors_init(guests, 3);
     trt_semaphore_init(&s, 0, 1);
     for (int i = 0; i < 3; i++) {
         come(&s, &guests[i]);
@@ -258,15 +258,15 @@ test_who_has_lost_is_not_overtaken_by_others_that_have(void)
     CHECK_EQ(look_at(&guests[2]), WOKEN);
     trt_semaphore_pass_on(&s);
     trt_semaphore_destroy(&s);
-    close_guests(guests, 3);
+    visitors_destroy(guests, 3);
 }
 
 static void
 test_permit_too_many_wakes_nobody(void)
 {
     trt_semaphore s;
-    struct guest guests[2];
-    open_guests(guests, 2);
+    struct visitor guests[2];
+    visitors_init(guests, 2);
     trt_semaphore_init(&s, 0, 1);
     come(&s, &guests[0]);
     come(&s, &guests[1]);
@@ -280,7 +280,7 @@ test_permit_too_many_wakes_nobody(void)
     CHECK_EQ(look_at(&guests[1]), WOKEN);
     CHECK_EQ(trt_load_relaxed(&s.word), TRT_SEMAPHORE_ONE);
     trt_semaphore_destroy(&s);
-    close_guests(guests, 2);
+    visitors_destroy(guests, 2);
 }
 
 static void
@@ -288,9 +288,9 @@ test_abandoned_node_gets_no_permit(void)
 {
     for (int left_first = 0; left_first < 2; left_first++) {
         trt_semaphore s;
-        struct guest first, second;
-        open_guests(&first, 1);
-        open_guests(&second, 1);
+        struct visitor first, second;
+        visitors_init(&first, 1);
+        visitors_init(&second, 1);
         trt_semaphore_init(&s, 0, 2);
         come(&s, &first);
         come(&s, &second);
@@ -312,8 +312,8 @@ test_abandoned_node_gets_no_permit(void)
         leave(&s, &first);
         CHECK_EQ(trt_load_relaxed(&s.word), TRT_SEMAPHORE_ONE);
         trt_semaphore_destroy(&s);
-        close_guests(&first, 1);
-        close_guests(&second, 1);
+        visitors_destroy(&first, 1);
+        visitors_destroy(&second, 1);
     }
 }
 
@@ -321,8 +321,8 @@ static void
 test_last_to_leave_shortens_the_way(void)
 {
     trt_semaphore s;
-    struct guest guests[2];
-    open_guests(guests, 2);
+    struct visitor guests[2];
+    visitors_init(guests, 2);
     trt_semaphore_init(&s, 0, 1);
     come(&s, &guests[0]);
     come(&s, &guests[1]);
@@ -333,7 +333,7 @@ test_last_to_leave_shortens_the_way(void)
     leave(&s, &guests[1]);
     CHECK_EQ(trt_load_relaxed(&s.word), 0);
     trt_semaphore_destroy(&s);
-    close_guests(guests, 2);
+    visitors_destroy(guests, 2);
 }
 
 /* Nor is it handed to one that has lost and then left. */
@@ -341,9 +341,9 @@ static void
 test_permit_is_free_when_who_has_lost_is_gone(void)
 {
     trt_semaphore s;
-    struct guest first, second;
-    open_guests(&first, 1);
-    open_guests(&second, 1);
+    struct visitor first, second;
+    visitors_init(&first, 1);
+    visitors_init(&second, 1);
     trt_semaphore_init(&s, 0, 1);
     come(&s, &first);
     come(&s, &second);
@@ -359,8 +359,8 @@ test_permit_is_free_when_who_has_lost_is_gone(void)
     come(&s, &second);
     CHECK_EQ(second.place, INSIDE);
     trt_semaphore_destroy(&s);
-    close_guests(&first, 1);
-    close_guests(&second, 1);
+    visitors_destroy(&first, 1);
+    visitors_destroy(&second, 1);
 }
 
 static void
@@ -368,8 +368,8 @@ test_pass_on_wakes_the_next_if_the_permit_is_there(void)
 {
     for (int barged = 0; barged < 2; barged++) {
         trt_semaphore s;
-        struct guest guests[3];
-        open_guests(guests, 3);
+        struct visitor guests[3];
+        visitors_init(guests, 3);
         trt_semaphore_init(&s, 0, 1);
         for (int i = 0; i < 3; i++) {
             come(&s, &guests[i]);
@@ -394,7 +394,7 @@ test_pass_on_wakes_the_next_if_the_permit_is_there(void)
         trt_semaphore_pass_on(&s); /* to nobody */
         CHECK_EQ(trt_load_relaxed(&s.word), TRT_SEMAPHORE_ONE);
         trt_semaphore_destroy(&s);
-        close_guests(guests, 3);
+        visitors_destroy(guests, 3);
     }
 }
 
@@ -406,7 +406,7 @@ enum { GUESTS = 6 };
 struct hall {
     trt_semaphore semaphore;
     uint64_t permits; /* in all */
-    struct guest guests[GUESTS];
+    struct visitor guests[GUESTS];
     size_t entries;
 };
 
@@ -415,7 +415,7 @@ count_guests(struct hall *hall, enum place place, bool lost)
 {
     size_t count = 0;
     for (size_t i = 0; i < GUESTS; i++) {
-        const struct guest *g = &hall->guests[i];
+        const struct visitor *g = &hall->guests[i];
         count += g->place == place && (g->node.lost || !lost);
     }
     return count;
@@ -424,11 +424,11 @@ count_guests(struct hall *hall, enum place place, bool lost)
 /* A guest has a permit: those who had lost before it came back have not been
  * overtaken. */
 static void
-note_entry(struct hall *hall, const struct guest *entered)
+note_entry(struct hall *hall, const struct visitor *entered)
 {
     hall->entries++;
     for (size_t i = 0; i < GUESTS; i++) {
-        struct guest *g = &hall->guests[i];
+        struct visitor *g = &hall->guests[i];
         if (g != entered && g->place == QUEUED && g->node.lost &&
             !sleeper_is_woken(&g->sleeper)) {
             CHECK(g->ahead > 0);
@@ -438,7 +438,7 @@ note_entry(struct hall *hall, const struct guest *entered)
 }
 
 static void
-step(struct hall *hall, struct guest *g, uint64_t *random)
+step(struct hall *hall, struct visitor *g, uint64_t *random)
 {
     switch (g->place) {
     case OUTSIDE:
@@ -502,7 +502,7 @@ static void
 empty_hall(struct hall *hall)
 {
     for (size_t i = 0; i < GUESTS; i++) {
-        struct guest *g = &hall->guests[i];
+        struct visitor *g = &hall->guests[i];
         if (g->place == QUEUED) {
             abandon(g);
         }
@@ -526,7 +526,7 @@ test_random_steps(void)
         struct hall hall = {.permits = permits};
         uint64_t random = check_random_start(permits);
         trt_semaphore_init(&hall.semaphore, permits, permits);
-        open_guests(hall.guests, GUESTS);
+        visitors_init(hall.guests, GUESTS);
         for (size_t i = 0; i < 200000 / CHECK_SLOWNESS; i++) {
             step(&hall, &hall.guests[check_random(&random, GUESTS)], &random);
             check_hall(&hall);
@@ -534,7 +534,7 @@ test_random_steps(void)
         CHECK(hall.entries > 0);
         empty_hall(&hall);
         trt_semaphore_destroy(&hall.semaphore);
-        close_guests(hall.guests, GUESTS);
+        visitors_destroy(hall.guests, GUESTS);
     }
 }
 

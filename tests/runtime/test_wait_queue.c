@@ -1,18 +1,12 @@
 /* Each node is served once or was abandoned, and the oldest are served first. */
 #include "sleeper.h"
 
-struct guest {
-    struct sleeper sleeper;
-    trt_wait_node node;
-};
-
 static void
 open_guests(struct guest *guests, size_t count)
 {
+    guests_init(guests, count);
     for (size_t i = 0; i < count; i++) {
-        sleeper_init(&guests[i].sleeper);
-        sleeper_begin(&guests[i].sleeper);
-        trt_wait_node_init(&guests[i].node, &guests[i].sleeper.waiter, NULL);
+        guest_begin(&guests[i]);
     }
 }
 
@@ -20,10 +14,9 @@ static void
 close_guests(struct guest *guests, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        CHECK(!guests[i].node.queued);
         sleeper_end(&guests[i].sleeper);
-        sleeper_destroy(&guests[i].sleeper);
     }
+    guests_destroy(guests, count);
 }
 
 /* The queue has these nodes, forward and backward. */
