@@ -3,6 +3,7 @@
  * Linked so that malloc, calloc and realloc come here first (the linker's --wrap).
  */
 #include "home.h"
+#include "sleeper.h"
 
 #include "native/crew.h"
 #include "os/thread.h"
@@ -10,6 +11,7 @@
 #include "queue/injector.h"
 #include "queue/timers.h"
 #include "sched/pool.h"
+#include "sync/channel.h"
 
 #include <errno.h>
 
@@ -293,6 +295,83 @@ test_thief_without_memory_takes_nothing(void)
     trt_pool_destroy(&pool);
 }
 
+/* A channel's first items, and those that make its ring grow. */
+static void
+test_channel_without_memory_is_as_before(void)
+{
+    enum { MOST = 1000 };
+    static int items[MOST + 1];
+    trt_channel c;
+    size_t held = 0;
+    void *item = NULL;
+    trt_channel_init(&c, MOST);
+    memory_is_out = true;
+    CHECK_EQ(trt_channel_put(&c, &items[0], NULL), TRT_CHANNEL_NO_MEMORY);
+    CHECK(!trt_channel_put_back(&c, &items[0]));
+    CHECK_EQ(trt_channel_get(&c, &item, NULL), TRT_CHANNEL_MUST_WAIT);
+    memory_is_out = false;
+    CHECK_EQ(trt_channel_put(&c, &items[held++], NULL), TRT_CHANNEL_DONE);
+    CHECK_EQ(trt_channel_get(&c, &item, NULL), TRT_CHANNEL_DONE);
+    CHECK(item == &items[0] && trt_channel_put_back(&c, item)); /* not from its start */
+    memory_is_out = true;
+    while (trt_channel_put(&c, &items[held], NULL) == TRT_CHANNEL_DONE) {
+        held++;
+    }
+    CHECK(held > 1 && held < MOST);
+    CHECK_EQ(trt_channel_put(&c, &items[held], NULL), TRT_CHANNEL_NO_MEMORY);
+    CHECK(!trt_channel_put_back(&c, &items[MOST]));
+    CHECK_EQ(trt_channel_count(&c), held);
+    CHECK_EQ(trt_channel_get(&c, &item, NULL), TRT_CHANNEL_DONE);
+    CHECK(item == &items[0]);
+    CHECK(trt_channel_put_back(&c, item)); /* there is room again */
+    memory_is_out = false;
+    CHECK_EQ(trt_channel_put(&c, &items[held++], NULL), TRT_CHANNEL_DONE);
+    CHECK(trt_channel_put_back(&c, &items[MOST]));
+    CHECK_EQ(trt_channel_get(&c, &item, NULL), TRT_CHANNEL_DONE);
+    CHECK(item == &items[MOST]);
+    for (size_t i = 0; i < held; i++) {
+        CHECK_EQ(trt_channel_get(&c, &item, NULL), TRT_CHANNEL_DONE);
+        CHECK(item == &items[i]);
+    }
+    trt_channel_destroy(&c);
+}
+
+/* Who waits on the other side gets the item without any. */
+static void
+test_channel_hands_over_without_memory(void)
+{
+    trt_channel c;
+    struct guest guest;
+    int items[2];
+    void *item = NULL;
+    guests_init(&guest, 1);
+    trt_channel_init(&c, 1);
+    for (int is_put_back = 0; is_put_back < 2; is_put_back++) {
+        guest_begin(&guest);
+        CHECK_EQ(trt_channel_get(&c, &item, &guest.node), TRT_CHANNEL_MUST_WAIT);
+        memory_is_out = true;
+        if (is_put_back) {
+            CHECK(trt_channel_put_back(&c, &items[0]));
+        } else {
+            CHECK_EQ(trt_channel_put(&c, &items[0], NULL), TRT_CHANNEL_DONE);
+        }
+        memory_is_out = false;
+        CHECK(guest_goes_on(&guest) && guest.node.value == &items[0]);
+    }
+    CHECK_EQ(trt_channel_put(&c, &items[0], NULL), TRT_CHANNEL_DONE);
+    guest_begin(&guest);
+    CHECK_EQ(trt_channel_put(&c, &items[1], &guest.node), TRT_CHANNEL_MUST_WAIT);
+    memory_is_out = true;
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQ(trt_channel_get(&c, &item, NULL), TRT_CHANNEL_DONE);
+        CHECK(item == &items[i]);
+    }
+    memory_is_out = false;
+    CHECK(guest_goes_on(&guest) && guest.node.value == NULL);
+    trt_channel_destroy(&c);
+    guests_destroy(&guest, 1);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -306,5 +385,7 @@ main(int argc, char **argv)
     RUN(test_child_without_memory_runs_at_once);
     RUN(test_recursion_without_memory_is_too_deep);
     RUN(test_thief_without_memory_takes_nothing);
+    RUN(test_channel_without_memory_is_as_before);
+    RUN(test_channel_hands_over_without_memory);
     return check_end();
 }
