@@ -147,7 +147,7 @@ static inline void
 guest_begin(struct guest *g)
 {
     sleeper_begin(&g->sleeper);
-    trt_wait_node_init(&g->node, &g->sleeper.waiter, NULL);
+    trt_wait_node_init(&g->node, &g->sleeper.waiter, g); /* a value that has to go */
 }
 
 /* Whether it was woken, which ends its wait. */

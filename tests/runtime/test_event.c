@@ -205,6 +205,40 @@ finish(struct race *race)
     trt_event_destroy(&race->event);
 }
 
+/* One sets it just when the other comes. */
+static void
+set_or_come(unsigned number, void *shared)
+{
+    struct race *race = shared;
+    uint64_t random = check_random_start(number);
+    for (size_t round = 1; round <= race->rounds; round++) {
+        check_gate_pass(&race->gate);
+        check_delay(&random, 30);
+        if (number == 0) {
+            CHECK(wait_for(&race->event, &race->guests.beds[0], TRT_FOREVER));
+            CHECK_EQ(race->value, round);
+        } else {
+            race->value = round;
+            CHECK(trt_event_set(&race->event));
+        }
+        check_gate_pass(&race->gate);
+        if (number == 0) {
+            trt_event_clear(&race->event);
+        }
+    }
+}
+
+static void
+test_one_to_one(void)
+{
+    for (int autoreset = 0; autoreset < 2; autoreset++) {
+        struct race race = {.rounds = 20000 / CHECK_SLOWNESS};
+        prepare(&race, autoreset, 1, 1);
+        check_run_threads(2, set_or_come, &race);
+        finish(&race);
+    }
+}
+
 /* All guests meet at the event, round for round; the last thread sets it. */
 static void
 meet(unsigned number, void *shared)
@@ -299,6 +333,40 @@ test_stress_of_autoreset(void)
     }
 }
 
+/* Nobody waits: some set it and look for it, the others only look. */
+static void
+snatch(unsigned number, void *shared)
+{
+    struct race *race = shared;
+    size_t sets = 0, taken = 0;
+    check_gate_pass(&race->gate);
+    if (number < race->guests.count) {
+        for (size_t i = 0; i < race->rounds; i++) {
+            sets += trt_event_set(&race->event);
+            taken += trt_event_try(&race->event);
+        }
+        dormitory_leave(&race->guests);
+    }
+    while (dormitory_is_busy(&race->guests)) {
+        taken += trt_event_try(&race->event);
+    }
+    trt_fetch_add_relaxed(&race->sets, sets);
+    trt_fetch_add_relaxed(&race->taken, taken);
+}
+
+static void
+test_each_set_is_taken_by_one(void)
+{
+    for (unsigned pairs = 1; pairs <= 4; pairs *= 2) {
+        struct race race = {.rounds = 100000 / pairs / CHECK_SLOWNESS};
+        prepare(&race, true, pairs, pairs);
+        check_run_threads(2 * pairs, snatch, &race);
+        CHECK_EQ(trt_load_relaxed(&race.taken) + trt_event_try(&race.event),
+                 trt_load_relaxed(&race.sets));
+        finish(&race);
+    }
+}
+
 /* An event that resets itself is a lock: whoever has taken it is alone. */
 static void
 exclude(unsigned number, void *shared)
@@ -353,7 +421,9 @@ main(int argc, char **argv)
     RUN(test_autoreset_wakes_one_a_set_in_the_order_of_arrival);
     RUN(test_autoreset_goes_past_who_was_abandoned);
     RUN(test_clear_wakes_nobody);
+    RUN(test_one_to_one);
     RUN(test_one_to_many);
+    RUN(test_each_set_is_taken_by_one);
     RUN(test_stress_of_autoreset);
     RUN(test_autoreset_excludes);
     return check_end();

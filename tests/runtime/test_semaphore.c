@@ -43,7 +43,7 @@ come(trt_semaphore *s, struct visitor *g)
 {
     sleeper_begin(&g->sleeper);
     if (g->place == OUTSIDE) {
-        trt_wait_node_init(&g->node, &g->sleeper.waiter, NULL);
+        trt_wait_node_init(&g->node, &g->sleeper.waiter, g); /* it has to go */
     } else {
         CHECK_EQ(g->place, WOKEN);
         g->node.lost = true;
@@ -710,6 +710,49 @@ test_what_is_given_is_taken(void)
     }
 }
 
+/* All give back as many as they can, whether they had them or not. */
+struct flood {
+    trt_semaphore semaphore;
+    struct check_gate gate;
+    size_t rounds;
+    uint64_t most;
+    _Atomic(size_t) given, taken;
+};
+
+static void
+overflow(unsigned number, void *shared)
+{
+    struct flood *flood = shared;
+    uint64_t random = check_random_start(number);
+    size_t given = 0, taken = 0;
+    check_gate_pass(&flood->gate);
+    for (size_t i = 0; i < flood->rounds; i++) {
+        if (check_random(&random, 3) > 0) {
+            given += trt_semaphore_release(&flood->semaphore);
+        } else {
+            taken += trt_semaphore_try_acquire(&flood->semaphore);
+        }
+        CHECK(trt_semaphore_permits(&flood->semaphore) <= flood->most);
+    }
+    trt_fetch_add_relaxed(&flood->given, given);
+    trt_fetch_add_relaxed(&flood->taken, taken);
+}
+
+static void
+test_there_are_never_more_permits_than_there_may_be(void)
+{
+    for (unsigned threads = 2; threads <= 8; threads *= 2) {
+        struct flood flood = {.gate = {.count = threads},
+                              .rounds = 200000 / threads / CHECK_SLOWNESS,
+                              .most = threads / 2};
+        trt_semaphore_init(&flood.semaphore, 0, flood.most);
+        check_run_threads(threads, overflow, &flood);
+        CHECK_EQ(trt_load_relaxed(&flood.given) - trt_load_relaxed(&flood.taken),
+                 trt_semaphore_permits(&flood.semaphore));
+        trt_semaphore_destroy(&flood.semaphore);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -731,5 +774,6 @@ main(int argc, char **argv)
     RUN(test_stampede);
     RUN(test_stress);
     RUN(test_what_is_given_is_taken);
+    RUN(test_there_are_never_more_permits_than_there_may_be);
     return check_end();
 }
