@@ -33,6 +33,8 @@
 #define trt_cas_seq_cst(p, e, d) trt_cas(p, e, d, rl::mo_seq_cst, rl::mo_acquire)
 #define trt_fetch_add_relaxed(p, v)                                                    \
     (p)->rmw(rl::rmw_type_t<rl::rmw_type_add>(), (v), rl::mo_relaxed, $)
+#define trt_fetch_and_relaxed(p, v)                                                    \
+    (p)->rmw(rl::rmw_type_t<rl::rmw_type_and>(), (v), rl::mo_relaxed, $)
 #define trt_fence_seq_cst() rl::atomic_thread_fence(rl::mo_seq_cst, $)
 
 // A plain variable, checked for races. Reading and writing it is written `v($)`.
