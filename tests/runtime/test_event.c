@@ -358,7 +358,7 @@ static void
 test_each_set_is_taken_by_one(void)
 {
     for (unsigned pairs = 1; pairs <= 4; pairs *= 2) {
-        struct race race = {.rounds = 100000 / pairs / CHECK_SLOWNESS};
+        struct race race = {.rounds = 200000 / pairs / CHECK_SLOWNESS};
         prepare(&race, true, pairs, pairs);
         check_run_threads(2 * pairs, snatch, &race);
         CHECK_EQ(trt_load_relaxed(&race.taken) + trt_event_try(&race.event),
