@@ -23,7 +23,7 @@ api_cancel_requested(void)
     if (w && w->crew.strands.inside) {
         return trt_cancelled(&w->crew.strands.inside->frames.base);
     }
-    return w && w->current->task && wait_cancel_requested(w->current->task);
+    return w && wait_cancel_requested(w->current);
 }
 
 static const trt_api api = {

@@ -3,7 +3,7 @@
  * Four records, from small to large:
  *
  *   TaskObject  a call to be made and what became of it; a Python object
- *   Wait        one stack's wait for one task; in that task's list of waiters
+ *   Wait        one stack's wait for a task, or for something else that will come
  *   Fiber       a stack that tasks run on: the thread's own (root), the hub's, or a
  * pooled looping greenlet's (runner) Worker      a thread: its trt_worker, its fibers,
  * those of them that are ready
@@ -34,9 +34,11 @@ extern void **trt_greenlet_api;
 #include "os/thread.h"
 #include "sched/pool.h"
 #include "sched/worker.h"
+#include "sync/wait_queue.h"
 #include "task/task.h"
 
 typedef struct TaskObject TaskObject;
+typedef struct ScopeObject ScopeObject;
 typedef struct Fiber Fiber;
 typedef struct Worker Worker;
 
@@ -63,8 +65,9 @@ struct TaskObject {
     PyObject_VAR_HEAD /* size: number of args, positional first */
         trt_task base;
     PyObject *fn;
-    PyObject *kwnames; /* tuple of the last args' names, or NULL */
-    PyObject *context; /* what it runs in; NULL: an empty one */
+    PyObject *kwnames;  /* tuple of the last args' names, or NULL */
+    PyObject *context;  /* what it runs in; NULL: an empty one */
+    ScopeObject *scope; /* that it is born into, see scope.c, owned; NULL: none */
     union {
         PyObject *result;  /* done: the value; failed: the exception; else NULL */
         TaskObject *outer; /* started: the task beneath on the same stack, borrowed */
@@ -97,6 +100,8 @@ enum { ITEM_FOREIGN = 1 };
  * then those named by `kwnames`. Copies the current context. NULL with MemoryError. */
 TaskObject *task_new(PyObject *fn, PyObject *const *args, Py_ssize_t nargs,
                      PyObject *kwnames);
+/* The task's number, given when first asked for. */
+uint64_t task_id(TaskObject *task);
 /* The task's name, made up if it has none. New reference or NULL. */
 PyObject *task_name(TaskObject *task);
 /* The outcome of a finished task as a function result: a new reference, or NULL with
@@ -186,9 +191,8 @@ typedef enum wake_reason {
     WAKE_SIGNAL,
 } wake_reason;
 
-/* One wait of one stack for one task. On the heap, since the stack may be moved away.
- * The decision of `base` is taken once, and whoever takes it makes the stack runnable.
- */
+/* One wait of one stack. On the heap, since the stack may be moved away. The decision
+ * of `base` is taken once, and whoever takes it makes the stack runnable. */
 typedef struct Wait Wait;
 struct Wait {
     trt_waiter base;
@@ -196,13 +200,43 @@ struct Wait {
     bool on_thread; /* the whole thread sleeps on its parker: no switch. Constant. */
     /* Last write of whoever decides it; read by a sleeping thread [wait-delivered]. */
     _Atomic(bool) delivered;
+    /* Guarded by core->waits: */
     Wait *outer;               /* the wait that this one is nested in, or NULL */
     TaskObject *outer_awaited; /* what that one waits for */
+    ScopeObject *scope;        /* innermost around it, or NULL */
+    Wait *next_in_scope, *previous_in_scope;
+    Wait *next_decided;    /* on the way to delivery */
+    bool shielded;         /* from a request to its task */
+    PyObject *object;      /* what it waits for if that is no task, borrowed, or NULL */
+    trt_wait_node nodes[]; /* as many as the Awaited says */
+};
+
+/* What a stack waits for: how a wait gets there and away. Lives on that stack: nobody
+ * else looks at it. */
+typedef struct Awaited Awaited;
+struct Awaited {
+    /* Enter the wait where it will be decided. False: not entered, what it is for has
+     * come already. */
+    bool (*enter)(Awaited *self, Wait *wait);
+    /* It was decided by what it waits for: take what has come. Before it is freed. May
+     * be NULL. */
+    void (*served)(Awaited *self, Wait *wait);
+    /* It was abandoned: take it out, and free it. */
+    void (*leave)(Awaited *self, Wait *wait);
+    TaskObject *task; /* or NULL */
+    PyObject *object; /* for reports if it is no task; or NULL */
+    size_t nodes;     /* that the wait needs */
+    bool has_come;    /* set by wait_once: it was decided, or it had come already */
 };
 
 /* Wait until the task has finished, running it here if that is possible. 1: finished;
  * 0: deadline passed; −1: error set. A suspension point and a checkpoint. */
 int wait_for(Worker *w, TaskObject *task, uint64_t deadline_ns);
+/* Wait for something else, once. 1: it has come; 0: deadline passed; −1: error set; 2:
+ * interrupted, to be tried again. Whatever is returned, `has_come` tells whether it
+ * has: with −1 the caller gives it back. A suspension point; wait_checkpoint goes
+ * before. */
+int wait_once(Worker *w, Awaited *awaited, uint64_t deadline_ns);
 /* Take the decision of the fiber's present wait, for `reason`, before its task does.
  * Returns the wait, to be delivered without the lock, or NULL. It stays: until then,
  * the one that waits does not go on. Caller holds core->waits, which publishes the
@@ -211,24 +245,62 @@ Wait *wait_decide_locked(Fiber *fiber, wake_reason reason);
 /* Decide the fiber's present wait, if it has one that is undecided, for `reason`, and
  * make the fiber runnable. Any thread, attached or not. */
 bool wait_interrupt(Fiber *fiber, wake_reason reason);
-/* Raise Cancelled if the task that runs on `fiber` has been asked to end: 0 or −1. */
+/* Raise Cancelled if what runs on `fiber` has been asked to end: 0 or −1. */
 int wait_checkpoint(Fiber *fiber);
+/* Let go on who waits in this and those that follow through `next_decided`. */
+void wait_deliver_all(Wait *decided);
 /* The steps of a task around a wait, see trt_task. suspend: whether it was taken, which
  * is not so for NULL and in a wait nested in another; then there is no resume. */
 bool wait_suspend_task(TaskObject *task);
 void wait_resume_task(TaskObject *task);
-/* Whether the task should end: somebody has asked for it, or the process exits. */
-bool wait_cancel_requested(TaskObject *task);
+/* Whether what runs on `fiber` should end: somebody has asked its task for it, or a
+ * scope that it is in, or the process exits. Owner of the fiber. */
+bool wait_cancel_requested(Fiber *fiber);
+/* Wait until the deadline. 0, or −1 with an error set. */
+int wait_sleep(Worker *w, uint64_t deadline_ns);
+/* Whether a wait of `fiber` for `task` would close a circle of waits that nothing can
+ * end. Caller holds core->waits. */
+bool wait_closes_circle_locked(Fiber *fiber, TaskObject *task, bool on_thread);
+/* DeadlockError with the names along it. */
+void wait_raise_deadlock(Fiber *fiber, TaskObject *task);
 /* fetch.c: a deadline from a Python timeout: None, or seconds. 0, or −1 with an error
  * set. */
 int wait_deadline(PyObject *timeout, uint64_t *deadline_ns);
+/* task_type.c: the one optional argument `timeout` of a method. */
+int wait_timeout_argument(const char *method, PyObject *const *args, Py_ssize_t nargs,
+                          PyObject *kwnames, uint64_t *deadline_ns);
 
 PyObject *core_fetch(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *core_wait(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *core_yield_now(PyObject *, PyObject *);
+PyObject *core_sleep(PyObject *, PyObject *);
 PyObject *fetch_task(TaskObject *task, uint64_t deadline_ns);
 /* Whether Ctrl-C has ended the task that this wait of main has just run as a call. */
 bool fetch_was_interrupted(Worker *w, TaskObject *task);
+
+/* ---- scopes (scope.c) ------------------------------------------------------------ */
+
+extern PyType_Spec scope_spec;
+
+/* Whether a scope that can be seen from `scope` outwards is cancelled, or past its
+ * deadline. `base`: where the scopes of the task end that runs here; `*shielded`:
+ * whether one of those hides what is outside of the task. */
+bool scope_is_cancelled(ScopeObject *scope, const ScopeObject *base, bool *shielded);
+/* What the one that is cancelled was told, borrowed; NULL: nothing. */
+PyObject *scope_reason(ScopeObject *scope);
+/* The earliest deadline that can be seen from `scope`. */
+uint64_t scope_deadline(ScopeObject *scope);
+/* Whether every deadline that binds code in `scope` binds code in `inner` too. */
+bool scope_binds(ScopeObject *scope, ScopeObject *inner);
+/* Cancel the scopes from `scope` outwards whose deadline has passed. */
+void scope_expire(ScopeObject *scope);
+/* Enter a wait, and leave it. Caller holds core->waits. */
+void scope_add_wait_locked(ScopeObject *scope, Wait *wait);
+void scope_remove_wait_locked(Wait *wait);
+/* Leave scopes that a task has entered and not left. */
+void scope_unwind(Fiber *fiber, ScopeObject *base);
+/* Whether `inner` is `scope` or lies in it, with no shield between. */
+bool scope_covers(const ScopeObject *scope, const ScopeObject *inner);
 
 /* ---- fibers (fiber.c, hub.c) ----------------------------------------------------- */
 
@@ -239,6 +311,7 @@ struct Fiber {
     Worker *worker;         /* constant: a stack never changes its thread */
     PyGreenlet *greenlet;   /* owned; root: the one that waits, while it waits */
     TaskObject *task;       /* innermost task that runs here, borrowed */
+    ScopeObject *scope;     /* innermost scope of what runs here, or NULL */
     Fiber *previous, *next; /* all runners of the worker */
     Fiber *next_idle;       /* runners that wait for a task */
     wake_reason reason;     /* of the last wait that was cut short */
@@ -356,13 +429,16 @@ struct Worker {
 typedef struct Core {
     PyTypeObject *task_type;
     PyTypeObject *spawner_type;
+    PyTypeObject *scope_type;
     PyObject *cancelled_error, *cancelled, *deadlock_error, *lost_error, *native_error;
     PyObject *inherit; /* Spawner's default for context */
+    PyObject *minus_one;
     /* Names that are looked up again and again. Made anew each time they would pile up
      * in the interpreter's cache of attributes, thousands of them. */
     struct {
         PyObject *timeout, *asyncio_events, *get_running_loop, *set_running_loop;
         PyObject *threading, *enumerate, *ident, *daemon, *notes, *add_note;
+        PyObject *split;
     } str;
     PyObject *runner_function, *hub_function, *interrupt_function, *host_function;
     PyObject *signal_function, *getsignal_function, *wakeup_function; /* NULL until */
@@ -484,6 +560,8 @@ Fiber *native_next_host_locked(const Fiber *fiber, const Fiber *host);
  * Cuts short the wait of one of those; returns it, to be delivered, or NULL. Caller
  * holds core->waits. */
 Wait *native_cancel_locked(Fiber *fiber, const TaskObject *task);
+/* Ask the native work that was begun in a scope to end. Caller holds core->waits. */
+void native_cancel_scope_locked(const ScopeObject *scope);
 /* Ask all native work to end. */
 void native_cancel_all(void);
 PyObject *core_run_native(PyObject *, PyObject *const *, Py_ssize_t);
@@ -502,6 +580,7 @@ PyObject *core_sum(PyObject *, PyObject *);
 /* ---- the rest -------------------------------------------------------------------- */
 
 extern PyType_Spec spawner_spec; /* spawn.c */
+extern PyType_Spec event_spec, lock_spec, rlock_spec, semaphore_spec, bounded_spec;
 PyObject *core_spawn(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 
 /* signals.c: interrupts of the main thread while it runs somebody else's task. */

@@ -29,8 +29,7 @@ static PyObject *
 core_cancel_requested(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
     Worker *const w = worker_current;
-    return PyBool_FromLong(w && w->current->task &&
-                           wait_cancel_requested(w->current->task));
+    return PyBool_FromLong(w && wait_cancel_requested(w->current));
 }
 
 static PyObject *
@@ -82,6 +81,14 @@ PyDoc_STRVAR(
     current_task_doc,
     "current_task()\n--\n\n"
     "Return the task that this code runs in, or None. Not a suspension point.");
+PyDoc_STRVAR(
+    sleep_doc,
+    "sleep(seconds, /)\n--\n\n"
+    "Let the task, or a thread outside of tasks, rest for that long; others run "
+    "meanwhile.\n\n"
+    "sleep(0) is yield_now(). Raises ValueError for a negative number or NaN, "
+    "Cancelled. A\n"
+    "suspension point and a checkpoint.");
 PyDoc_STRVAR(yield_now_doc,
              "yield_now()\n--\n\n"
              "Let other tasks of this thread run; return whether any did.\n\n"
@@ -122,6 +129,7 @@ static PyMethodDef functions[] = {
     {"wait", FAST(core_wait), wait_doc},
     {"current_task", core_current_task, METH_NOARGS, current_task_doc},
     {"yield_now", core_yield_now, METH_NOARGS, yield_now_doc},
+    {"sleep", core_sleep, METH_O, sleep_doc},
     {"checkpoint", core_checkpoint, METH_NOARGS, checkpoint_doc},
     {"cancel_requested", core_cancel_requested, METH_NOARGS, cancel_requested_doc},
     {"thread_id", core_thread_id, METH_NOARGS, thread_id_doc},
@@ -157,14 +165,27 @@ static PyMethodDef interrupt_def = {
     "Handler of SIGINT while the main thread runs somebody else's task."};
 
 static PyTypeObject *
-add_type(PyObject *module, PyType_Spec *spec)
+add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base)
 {
-    PyObject *const type = PyType_FromModuleAndSpec(module, spec, NULL);
+    PyObject *const type = PyType_FromModuleAndSpec(module, spec, (PyObject *)base);
     if (type && PyModule_AddType(module, (PyTypeObject *)type) < 0) {
         Py_DECREF(type);
         return NULL;
     }
     return (PyTypeObject *)type;
+}
+
+/* The primitives' types, which nothing else needs to know. */
+static int
+add_primitives(PyObject *module)
+{
+    PyTypeObject *const semaphore = add_type(module, &semaphore_spec, NULL);
+    return semaphore && add_type(module, &bounded_spec, semaphore) &&
+                   add_type(module, &lock_spec, NULL) &&
+                   add_type(module, &rlock_spec, NULL) &&
+                   add_type(module, &event_spec, NULL)
+               ? 0
+               : -1;
 }
 
 static int
@@ -212,6 +233,7 @@ get_names(Core *state)
         {&state->str.daemon, "daemon"},
         {&state->str.notes, "__notes__"},
         {&state->str.add_note, "add_note"},
+        {&state->str.split, "split"},
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         *names[i].where = PyUnicode_InternFromString(names[i].name);
@@ -256,15 +278,18 @@ core_exec(PyObject *module)
     trt_mutex_init(&state->waits);
     trt_mutex_init(&state->life);
     trt_mutex_init(&state->contexts);
-    state->task_type = add_type(module, &task_spec);
-    state->spawner_type = add_type(module, &spawner_spec);
+    state->task_type = add_type(module, &task_spec, NULL);
+    state->spawner_type = add_type(module, &spawner_spec, NULL);
+    state->scope_type = add_type(module, &scope_spec, NULL);
+    state->minus_one = PyLong_FromLong(-1);
     state->runner_function = PyCFunction_New(&runner_def, NULL);
     state->hub_function = PyCFunction_New(&hub_def, NULL);
     state->host_function = PyCFunction_New(&host_def, NULL);
     state->interrupt_function = PyCFunction_New(&interrupt_def, NULL);
-    if (!state->task_type || !state->spawner_type || !state->runner_function ||
-        !state->hub_function || !state->host_function || !state->interrupt_function ||
-        get_names(state) < 0 || get_errors(state) < 0 || get_inherit(state) < 0 ||
+    if (!state->task_type || !state->spawner_type || !state->scope_type ||
+        !state->minus_one || !state->runner_function || !state->hub_function ||
+        !state->host_function || !state->interrupt_function || get_names(state) < 0 ||
+        add_primitives(module) < 0 || get_errors(state) < 0 || get_inherit(state) < 0 ||
         PyModule_AddStringConstant(module, "__version__", TASKRT_VERSION) < 0 ||
         capi_add(module) < 0) {
         return -1;

@@ -195,11 +195,22 @@ native_cancel_all(void)
     trt_mutex_unlock(&core->waits);
 }
 
+void
+native_cancel_scope_locked(const ScopeObject *scope)
+{
+    for (Work *work = (Work *)core->works; work; work = work->next) {
+        if (scope_covers(scope, work->scope)) {
+            trt_store_relaxed(&work->base.cancel, 1); /* hosts are in the scope too */
+        }
+    }
+}
+
 /* Enter the work where others find it. */
 static void
 enter_work(Worker *w, Fiber *fiber, Work *work)
 {
     work->task = fiber->task;
+    work->scope = fiber->scope;
     work->foreign = fiber->task ? task_flag(fiber->task, TASK_FOREIGN)
                                 : w->base.kind == TRT_WORKER_FOREIGN;
     trt_mutex_lock(&core->waits);
@@ -211,8 +222,7 @@ enter_work(Worker *w, Fiber *fiber, Work *work)
     work->outer = fiber->work;
     fiber->work = &work->base;
     /* [cancel-wait] a request that has come before has not seen the work. */
-    if (trt_load_relaxed(&core->cancel_all) ||
-        (fiber->task && wait_cancel_requested(fiber->task))) {
+    if (trt_load_relaxed(&core->cancel_all) || wait_cancel_requested(fiber)) {
         trt_store_relaxed(&work->base.cancel, 1);
     }
     trt_mutex_unlock(&core->waits);
@@ -511,6 +521,7 @@ host_task(const Work *work)
         return NULL;
     }
     Py_CLEAR(task->context);
+    task->scope = (ScopeObject *)Py_XNewRef((PyObject *)work->scope);
     if (work->foreign) {
         trt_task_set_flags(&task->base, TASK_FOREIGN);
     }

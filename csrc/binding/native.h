@@ -8,11 +8,12 @@
  * is put away. */
 typedef struct Work {
     trt_work base;
-    trt_frame first;   /* the task that the work began with; nobody joins it */
-    PyObject *context; /* what functions that are called run in copies of, or NULL */
-    bool foreign;      /* begun by a foreign thread, or by a task of one */
-    TaskObject *task;  /* that it was begun in, borrowed, or NULL */
-    trt_work *outer;   /* the work that runs beneath on the same fiber */
+    trt_frame first;    /* the task that the work began with; nobody joins it */
+    PyObject *context;  /* what functions that are called run in copies of, or NULL */
+    bool foreign;       /* begun by a foreign thread, or by a task of one */
+    TaskObject *task;   /* that it was begun in, borrowed, or NULL */
+    ScopeObject *scope; /* the same */
+    trt_work *outer;    /* the work that runs beneath on the same fiber */
     struct Work *previous, *next; /* all work; under core->waits */
     Fiber *hosts; /* those that call Python for it, but the first; the same */
     /* Arguments of loops. */

@@ -157,10 +157,14 @@ task_execute(Fiber *fiber, TaskObject *task)
     if (enters_foreign) {
         trt_fetch_add_seq_cst(&core->foreign_running, 1);
     }
+    ScopeObject *const outer_scope = fiber->scope;
     task->outer = fiber->task;
     trt_store_relaxed(&task->fiber, fiber);
     fiber->task = task;
-    if (context_enter(tstate, task, &saved) == 0) {
+    fiber->scope = task->scope;
+    if (task->scope && wait_checkpoint(fiber) < 0) {
+        /* Cancelled before it has begun: it never runs. */
+    } else if (context_enter(tstate, task, &saved) == 0) {
         const size_t nkw = task->kwnames ? (size_t)PyTuple_GET_SIZE(task->kwnames) : 0;
         result = PyObject_Vectorcall(task->fn, task->args,
                                      ((size_t)Py_SIZE(task) - nkw) |
@@ -176,6 +180,8 @@ task_execute(Fiber *fiber, TaskObject *task)
         final = take_failure(task, &result);
     }
     unlink_task(fiber, task);
+    scope_unwind(fiber, task->scope);
+    fiber->scope = outer_scope;
     if (enters_foreign) {
         trt_fetch_sub_seq_cst(&core->foreign_running,
                               1); /* then count_end wakes main */

@@ -17,6 +17,7 @@ task_new(PyObject *fn, PyObject *const *args, Py_ssize_t nargs, PyObject *kwname
     task->fn = Py_NewRef(fn);
     task->kwnames = Py_XNewRef(kwnames);
     task->context = NULL;
+    task->scope = NULL;
     task->result = NULL;
     task->traceback = NULL;
     task->name = NULL;
@@ -43,7 +44,7 @@ task_new(PyObject *fn, PyObject *const *args, Py_ssize_t nargs, PyObject *kwname
     return task;
 }
 
-static uint64_t
+uint64_t
 task_id(TaskObject *task)
 {
     uint64_t id = trt_load_relaxed(&task->id);
@@ -182,6 +183,7 @@ task_dealloc(TaskObject *self)
     Py_CLEAR(self->fn);
     Py_CLEAR(self->kwnames);
     Py_CLEAR(self->context);
+    Py_CLEAR(self->scope);
     if (task_is_finished(self)) {
         Py_CLEAR(self->result);
     }
@@ -224,9 +226,9 @@ task_repr(TaskObject *self)
 }
 
 /* Read the one optional argument `timeout` of a method. */
-static int
-timeout_argument(const char *method, PyObject *const *args, Py_ssize_t nargs,
-                 PyObject *kwnames, uint64_t *deadline_ns)
+int
+wait_timeout_argument(const char *method, PyObject *const *args, Py_ssize_t nargs,
+                      PyObject *kwnames, uint64_t *deadline_ns)
 {
     const Py_ssize_t nkw = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
     if (nargs + nkw > 1) {
@@ -248,7 +250,7 @@ static PyObject *
 task_result(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     uint64_t deadline;
-    if (timeout_argument("result", args, nargs, kwnames, &deadline) < 0) {
+    if (wait_timeout_argument("result", args, nargs, kwnames, &deadline) < 0) {
         return NULL;
     }
     return fetch_task((TaskObject *)self, deadline);
@@ -259,7 +261,7 @@ task_exception(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *
 {
     TaskObject *const self = (TaskObject *)op;
     uint64_t deadline;
-    if (timeout_argument("exception", args, nargs, kwnames, &deadline) < 0) {
+    if (wait_timeout_argument("exception", args, nargs, kwnames, &deadline) < 0) {
         return NULL;
     }
     Worker *const w = worker_self();

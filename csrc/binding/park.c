@@ -1,0 +1,365 @@
+/* Parking: how a stack waits until somebody lets it go on, or somebody else gives up on
+ * its behalf. What it waits for is an Awaited. */
+#include "core.h"
+
+/* ---- waking ---------------------------------------------------------------------- */
+
+/* Let a fiber whose wait has been decided go on. Any thread, attached or not. */
+static void
+make_runnable(Fiber *fiber, bool on_thread)
+{
+    Worker *const home = fiber->worker;
+    Worker *const self = worker_current;
+    if (!on_thread) {
+        /* It cannot go on before it is in a list, so its task stays what it is. */
+        if (fiber->task) {
+            trt_task_ready(&fiber->task->base);
+        }
+        if (home == self) {
+            fiber_ready_push(home, fiber);
+            return;
+        }
+        trt_inbox_push(&home->base.inbox, &fiber->ready);
+    }
+    if (trt_parker_unpark(&home->base.parker) && self) {
+        trt_count(&self->base.counters.wakes);
+    }
+}
+
+/* Tell the one that waits that its wait has been decided. After this the wait may be
+ * gone: a fiber goes on once it is in a list, a thread once it sees `delivered`. */
+static void
+wait_deliver(Wait *wait)
+{
+    Fiber *const fiber = wait->fiber;
+    const bool on_thread = wait->on_thread;
+    trt_store_release(&wait->delivered, true); /* [wait-delivered] */
+    make_runnable(fiber, on_thread);
+}
+
+/* The waiter's callback: what it waits for has come. */
+static void
+wait_wake(trt_waiter *waiter)
+{
+    Wait *const wait = (Wait *)waiter;
+    wait_deliver(wait);
+}
+
+Wait *
+wait_decide_locked(Fiber *fiber, wake_reason reason)
+{
+    Wait *const wait = fiber->wait;
+    if (!wait || !trt_waiter_abandon(&wait->base)) {
+        return NULL;
+    }
+    fiber->reason = reason;
+    wait->next_decided = NULL;
+    return wait;
+}
+
+bool
+wait_interrupt(Fiber *fiber, wake_reason reason)
+{
+    trt_mutex_lock(&core->waits);
+    Wait *const wait = wait_decide_locked(fiber, reason);
+    trt_mutex_unlock(&core->waits);
+    if (wait) {
+        wait_deliver(wait);
+    }
+    return wait != NULL;
+}
+
+void
+wait_deliver_all(Wait *decided)
+{
+    while (decided) {
+        Wait *const wait = decided;
+        decided = wait->next_decided; /* before the wait may be gone */
+        wait_deliver(wait);
+    }
+}
+
+/* ---- entering a wait ------------------------------------------------------------- */
+
+static bool
+shields_from_task(Fiber *fiber)
+{
+    bool shielded = false;
+    if (fiber->scope) {
+        scope_is_cancelled(fiber->scope, fiber->task ? fiber->task->scope : NULL,
+                           &shielded);
+    }
+    return shielded;
+}
+
+/* Enter the wait where cancellation and the search for circles find it. 0; or −1 with
+ * an error set and nothing entered. */
+static int
+enter_wait(Fiber *fiber, Wait *wait, TaskObject *task, bool timed)
+{
+    bool cycle = false, cancelled = false;
+    trt_mutex_lock(&core->waits);
+    cancelled = wait_cancel_requested(fiber); /* [cancel-wait] */
+    cycle = task && !timed && wait_closes_circle_locked(fiber, task, wait->on_thread);
+    if (!cancelled && !cycle) {
+        scope_add_wait_locked(fiber->scope, wait);
+        wait->shielded = shields_from_task(fiber);
+        wait->outer = fiber->wait;
+        wait->outer_awaited = fiber->awaited;
+        fiber->wait = wait;
+        fiber->awaited = timed ? NULL : task;
+    }
+    trt_mutex_unlock(&core->waits);
+    if (cancelled) {
+        return wait_checkpoint(fiber);
+    }
+    if (cycle) {
+        wait_raise_deadlock(fiber, task);
+        return -1;
+    }
+    return 0;
+}
+
+/* Leave a wait; returns the reason that whoever has cut it short gave. A wait that this
+ * one was nested in (a signal handler's) is in force again, and learns of a
+ * cancellation that only the inner one has seen. */
+static wake_reason
+leave_wait(Fiber *fiber, Wait *wait)
+{
+    trt_mutex_lock(&core->waits);
+    const wake_reason reason = fiber->reason;
+    scope_remove_wait_locked(wait);
+    fiber->wait = wait->outer;
+    fiber->awaited = wait->outer_awaited;
+    Wait *cancelled = NULL;
+    if (wait_cancel_requested(fiber)) {
+        cancelled = wait_decide_locked(fiber, WAKE_CANCELLED);
+    }
+    trt_mutex_unlock(&core->waits);
+    if (cancelled) {
+        wait_deliver(cancelled);
+    }
+    return reason;
+}
+
+/* ---- the two ways to sleep ------------------------------------------------------- */
+
+static bool
+is_pending(const TaskObject *task)
+{
+    return task && trt_task_get_state(&task->base) == TRT_TASK_PENDING;
+}
+
+/* Sleep on the thread's parker, detached, until the wait is decided. 0; or −1 with an
+ * error set by a signal handler. */
+static int
+sleep_on_thread(Worker *w, const Awaited *awaited, Wait *wait, uint64_t deadline)
+{
+    const bool is_main = w->base.kind == TRT_WORKER_MAIN;
+    /* What is awaited, or may be awaited by that: only others can run it now. */
+    const bool leaves_work =
+        is_pending(awaited->task) || trt_deque_size(&w->base.deque) > 0;
+    trt_worker_stop_searching(
+        &w->base); /* handlers may run, and nobody may count on us */
+    if (leaves_work && lifecycle_enter_blocked() < 0) {
+        return -1;
+    }
+    int status = 0;
+    for (;;) {
+        native_serve_asleep(w);
+        if (trt_load_acquire(&wait->delivered)) { /* [wait-delivered] */
+            break;
+        }
+        if (is_main) {
+            status = signals_enter_sleep(w);
+            if (status == 0) {
+                status = PyErr_CheckSignals();
+            }
+            /* A handler may have waited too, and used up the token that came for us. */
+            if (status < 0 || trt_load_acquire(&wait->delivered)) {
+                signals_leave_sleep(w);
+                break;
+            }
+        }
+        PyThreadState *const tstate = PyEval_SaveThread();
+        const enum trt_park_result why =
+            is_main ? trt_parker_park_signals(&w->base.parker, deadline)
+                    : trt_parker_park(&w->base.parker, deadline);
+        PyEval_RestoreThread(tstate);
+        if (is_main) {
+            signals_leave_sleep(w);
+        }
+        if (why == TRT_PARK_TIMED_OUT) {
+            break;
+        }
+    }
+    if (leaves_work) {
+        lifecycle_leave_blocked();
+    }
+    return status;
+}
+
+/* Let other fibers of this worker run until the wait is decided. 0 or −1. */
+static int
+sleep_on_fiber(Worker *w, Fiber *fiber, const Awaited *awaited, uint64_t deadline)
+{
+    /* Main does not start it, so another thread has to. */
+    TaskObject *const task = awaited->task;
+    const bool needs_thread = w->base.kind == TRT_WORKER_MAIN && is_pending(task) &&
+                              task_flag(task, TASK_FOREIGN);
+    if (needs_thread && lifecycle_enter_blocked() < 0) {
+        return -1;
+    }
+    Suspended suspended;
+    context_suspend(PyThreadState_Get(), &suspended);
+    if (deadline != TRT_FOREVER) {
+        fiber->timer = (trt_timer){.deadline_ns = deadline, .index = TRT_TIMER_IDLE};
+        if (trt_timers_add(&w->base.timers, &fiber->timer) < 0) {
+            context_resume(&suspended);
+            if (needs_thread) {
+                lifecycle_leave_blocked();
+            }
+            PyErr_NoMemory();
+            return -1;
+        }
+        trt_fetch_add_seq_cst(&core->timed_waits, 1);
+    }
+    int status = fiber_park(w);
+    if (deadline != TRT_FOREVER) {
+        trt_timers_remove(&w->base.timers, &fiber->timer);
+        trt_fetch_sub_seq_cst(&core->timed_waits, 1);
+    }
+    context_resume(&suspended);
+    if (needs_thread) {
+        lifecycle_leave_blocked();
+    }
+    return status;
+}
+
+/* The steps of the task that waits, before and after. On a fiber, whoever decides the
+ * wait has taken the step to READY. A wait nested in another leaves the task as it is.
+ */
+bool
+wait_suspend_task(TaskObject *task)
+{
+    if (!task || trt_task_get_state(&task->base) != TRT_TASK_RUNNING) {
+        return false;
+    }
+    trt_task_suspend(&task->base);
+    return true;
+}
+
+void
+wait_resume_task(TaskObject *task)
+{
+    if (trt_task_get_state(&task->base) == TRT_TASK_SUSPENDED) {
+        trt_task_ready(&task->base);
+    }
+    trt_task_resume(&task->base);
+}
+
+/* See that nobody will make the fiber ready any more, and whether its task has
+ * finished. The wait has been left, so only the task can still decide it. */
+static bool
+end_sleep(Fiber *fiber, Wait *wait, wake_reason *reason, bool park_failed)
+{
+    if (trt_waiter_abandon(&wait->base)) {
+        *reason =
+            WAKE_TIMED_OUT; /* on the thread; or it does not matter, with an error */
+    } else if (wait->on_thread) {
+        /* Perhaps decided just as time was up: until whoever did it has let go. */
+        while (!trt_load_acquire(&wait->delivered)) { /* [wait-delivered] */
+            trt_cpu_relax();
+        }
+    } else if (park_failed) {
+        /* Thrown into from outside while somebody has made this fiber ready, or is just
+         * doing so: take it off the list, or it would be resumed twice. */
+        while (!fiber_ready_remove(fiber->worker, fiber)) {
+            trt_cpu_relax();
+        }
+    }
+    return trt_load_acquire(&wait->base.decision) == TRT_WAITER_FIRED;
+}
+
+/* What a wait that did not fail comes to, as wait_once returns it. */
+static int
+judge(Fiber *fiber, bool fired, wake_reason reason)
+{
+    if (fired) {
+        /* At exit all that waits is cancelled, in no order: what is waited for may have
+         * learnt of it first, and its CancelledError is not what happened here. */
+        const bool exits = trt_load_relaxed(&core->cancel_all);
+        return exits && wait_checkpoint(fiber) < 0 ? -1 : 1;
+    }
+    switch (reason) {
+    case WAKE_SIGNAL:
+        return 2;
+    case WAKE_CANCELLED:
+        return wait_checkpoint(fiber) < 0 ? -1 : 2;
+    default:
+        /* Perhaps by a scope's deadline, which is not the caller's. */
+        return fiber->scope && wait_checkpoint(fiber) < 0 ? -1 : 0;
+    }
+}
+
+int
+wait_once(Worker *w, Awaited *awaited, uint64_t deadline)
+{
+    Fiber *const fiber = w->current;
+    TaskObject *const self = fiber->task;
+    const uint64_t scopes = scope_deadline(fiber->scope);
+    deadline = deadline < scopes ? deadline : scopes;
+    Wait *const wait = malloc(sizeof *wait + awaited->nodes * sizeof wait->nodes[0]);
+    awaited->has_come = false;
+    if (!wait) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    trt_waiter_init(&wait->base, wait_wake);
+    wait->fiber = fiber;
+    wait->on_thread = !fiber_can_switch(w);
+    wait->object = awaited->object;
+    trt_store_relaxed(&wait->delivered, false);
+    const bool on_thread = wait->on_thread;
+    const bool stepped = wait_suspend_task(self);
+    int status = enter_wait(fiber, wait, awaited->task, deadline != TRT_FOREVER);
+    if (status < 0) {
+        if (stepped) {
+            wait_resume_task(self);
+        }
+        free(wait);
+        return -1;
+    }
+    trt_count(&w->base.counters.parked);
+    const bool added = awaited->enter(awaited, wait);
+    /* Not added: it has just come, unless a cancellation has decided first; then that
+     * has made this fiber ready, which must be taken off the list. */
+    const bool sleeps = added || !trt_waiter_abandon(&wait->base);
+    if (sleeps) {
+        status = on_thread ? sleep_on_thread(w, awaited, wait, deadline)
+                           : sleep_on_fiber(w, fiber, awaited, deadline);
+    }
+    wake_reason reason = leave_wait(fiber, wait);
+    const bool fired = !sleeps || end_sleep(fiber, wait, &reason, status < 0);
+    if (stepped) {
+        wait_resume_task(self);
+    }
+    awaited->has_come = fired || !added;
+    if (status == 0) {
+        status = judge(fiber, fired, reason);
+    }
+    if (fired && added && awaited->served) {
+        awaited->served(awaited, wait);
+    }
+    /* Last, since either may run user code: handlers, or callbacks of a task that has
+     * finished this moment. */
+    if (awaited->has_come) {
+        free(wait);
+    } else {
+        awaited->leave(awaited, wait);
+    }
+    if (fiber == &w->root && signals_resume_root(w) < 0) {
+        status = -1;
+    }
+    return status;
+}

@@ -1,0 +1,537 @@
+/* CancelScope: a block of code that can be asked to end.
+ *
+ * Scopes form a tree: the parent of a scope is the one that the stack was in when it
+ * was entered, or the one that its task was born into. What is in a scope is asked to
+ * end when the scope is cancelled or past its deadline, or its parent is, unless a
+ * shield is between. That is looked up from the inside to the outside at each
+ * checkpoint, so it stays in force (level-triggered, as in Trio); only those that wait
+ * at that moment have to be found from the outside, for which each scope lists its
+ * children and the waits that are directly in it.
+ *
+ * Deadlines have no timers of their own. Each wait ends by the earliest deadline that
+ * it sees, and whoever meets one that has passed cancels that scope. */
+#include "core.h"
+
+#include <math.h>
+
+struct ScopeObject {
+    PyObject_HEAD
+    /* Set once, by any thread, before it looks for waits; read by whoever is in the
+     * scope, after it has entered its wait [cancel-wait]. */
+    _Atomic(uint32_t) cancelled;
+    _Atomic(uint64_t) deadline_ns;
+    _Atomic(PyObject *) reason; /* owned; set once, before `cancelled` */
+    bool shield;                /* constant */
+    bool entered, caught;       /* by the task that enters it */
+    Fiber *fiber;               /* that it was entered on, or NULL */
+    /* While it is entered: alive, since it is left later. */
+    ScopeObject *parent;
+    /* Guarded by core->waits: */
+    ScopeObject *first_child, *next, *previous;
+    Wait *first_wait;
+};
+
+static inline bool
+is_cancelled(const ScopeObject *scope)
+{
+    return trt_load_seq_cst(&scope->cancelled) != 0; /* [cancel-wait] */
+}
+
+static inline bool
+is_late(const ScopeObject *scope)
+{
+    const uint64_t deadline = trt_load_relaxed(&scope->deadline_ns);
+    return deadline != TRT_FOREVER && deadline <= trt_clock_now_ns();
+}
+
+/* ---- from the inside to the outside ---------------------------------------------- */
+
+bool
+scope_is_cancelled(ScopeObject *scope, const ScopeObject *base, bool *shielded)
+{
+    bool in_task = true;
+    *shielded = false;
+    for (ScopeObject *s = scope; s; s = s->parent) {
+        in_task = in_task && s != base;
+        if (is_cancelled(s) || is_late(s)) {
+            return true;
+        }
+        if (s->shield) {
+            *shielded = in_task;
+            break;
+        }
+    }
+    return false;
+}
+
+PyObject *
+scope_reason(ScopeObject *scope)
+{
+    for (ScopeObject *s = scope; s; s = s->shield ? NULL : s->parent) {
+        if (is_cancelled(s)) {
+            return trt_load_acquire(&s->reason);
+        }
+    }
+    return NULL;
+}
+
+uint64_t
+scope_deadline(ScopeObject *scope)
+{
+    uint64_t earliest = TRT_FOREVER;
+    for (ScopeObject *s = scope; s; s = s->shield ? NULL : s->parent) {
+        const uint64_t deadline = trt_load_relaxed(&s->deadline_ns);
+        earliest = deadline < earliest ? deadline : earliest;
+    }
+    return earliest;
+}
+
+bool
+scope_covers(const ScopeObject *scope, const ScopeObject *inner)
+{
+    for (const ScopeObject *s = inner; s; s = s->shield ? NULL : s->parent) {
+        if (s == scope) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool
+scope_binds(ScopeObject *scope, ScopeObject *inner)
+{
+    for (ScopeObject *s = scope; s; s = s->shield ? NULL : s->parent) {
+        if (trt_load_relaxed(&s->deadline_ns) != TRT_FOREVER &&
+            !scope_covers(s, inner)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- from the outside to the inside ---------------------------------------------- */
+
+static ScopeObject *
+skip_shields(ScopeObject *s)
+{
+    while (s && s->shield) {
+        s = s->next;
+    }
+    return s;
+}
+
+/* The scope after `s` in the tree below `top`, itself and its children before its
+ * siblings; what a shield protects is left out. Caller holds core->waits. */
+static ScopeObject *
+next_in_tree_locked(const ScopeObject *top, const ScopeObject *s)
+{
+    ScopeObject *next = skip_shields(s->first_child);
+    for (; !next && s != top; s = s->parent) {
+        next = skip_shields(s->next);
+    }
+    return next;
+}
+
+/* Decide all waits in a scope and below. Those to be delivered. */
+static Wait *
+decide_waits_locked(ScopeObject *top, wake_reason reason)
+{
+    Wait *decided = NULL;
+    for (ScopeObject *s = top; s; s = next_in_tree_locked(top, s)) {
+        for (Wait *wait = s->first_wait; wait; wait = wait->next_in_scope) {
+            if (wait == wait->fiber->wait && wait_decide_locked(wait->fiber, reason)) {
+                wait->next_decided = decided;
+                decided = wait;
+            }
+        }
+    }
+    return decided;
+}
+
+static void
+wake_all(ScopeObject *scope, wake_reason reason)
+{
+    trt_mutex_lock(&core->waits);
+    Wait *const decided = decide_waits_locked(scope, reason);
+    if (reason == WAKE_CANCELLED) {
+        native_cancel_scope_locked(scope);
+    }
+    trt_mutex_unlock(&core->waits);
+    wait_deliver_all(decided);
+}
+
+static void
+cancel(ScopeObject *scope)
+{
+    if (!trt_exchange_seq_cst(&scope->cancelled, 1)) { /* [cancel-wait] */
+        wake_all(scope, WAKE_CANCELLED);
+    }
+}
+
+void
+scope_expire(ScopeObject *scope)
+{
+    for (ScopeObject *s = scope; s; s = s->shield ? NULL : s->parent) {
+        if (is_late(s)) {
+            cancel(s);
+        }
+    }
+}
+
+void
+scope_add_wait_locked(ScopeObject *scope, Wait *wait)
+{
+    wait->scope = scope;
+    wait->previous_in_scope = NULL;
+    wait->next_in_scope = NULL;
+    if (scope) {
+        wait->next_in_scope = scope->first_wait;
+        if (scope->first_wait) {
+            scope->first_wait->previous_in_scope = wait;
+        }
+        scope->first_wait = wait;
+    }
+}
+
+void
+scope_remove_wait_locked(Wait *wait)
+{
+    if (!wait->scope) {
+        return;
+    }
+    *(wait->previous_in_scope ? &wait->previous_in_scope->next_in_scope
+                              : &wait->scope->first_wait) = wait->next_in_scope;
+    if (wait->next_in_scope) {
+        wait->next_in_scope->previous_in_scope = wait->previous_in_scope;
+    }
+}
+
+/* ---- entering and leaving -------------------------------------------------------- */
+
+static void
+link_scope(Fiber *fiber, ScopeObject *scope)
+{
+    ScopeObject *const parent = fiber->scope;
+    scope->fiber = fiber;
+    scope->parent = parent;
+    trt_mutex_lock(&core->waits);
+    if (parent) {
+        scope->next = parent->first_child;
+        if (scope->next) {
+            scope->next->previous = scope;
+        }
+        parent->first_child = scope;
+    }
+    trt_mutex_unlock(&core->waits);
+    fiber->scope = (ScopeObject *)Py_NewRef((PyObject *)scope);
+}
+
+/* The innermost one. The caller gets its reference. */
+static ScopeObject *
+unlink_scope(Fiber *fiber)
+{
+    ScopeObject *const scope = fiber->scope, *const parent = scope->parent;
+    trt_mutex_lock(&core->waits);
+    if (parent) {
+        *(scope->previous ? &scope->previous->next : &parent->first_child) =
+            scope->next;
+        if (scope->next) {
+            scope->next->previous = scope->previous;
+        }
+    }
+    scope->next = scope->previous = NULL;
+    trt_mutex_unlock(&core->waits);
+    fiber->scope = parent;
+    scope->fiber = NULL;
+    return scope;
+}
+
+void
+scope_unwind(Fiber *fiber, ScopeObject *base)
+{
+    while (fiber->scope != base) {
+        ScopeObject *const scope = unlink_scope(fiber);
+        Py_DECREF(scope);
+    }
+}
+
+static PyObject *
+scope_enter(ScopeObject *self, PyObject *Py_UNUSED(ignored))
+{
+    Worker *const w = worker_self();
+    if (!w) {
+        return NULL;
+    }
+    if (self->entered) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "a CancelScope can be entered once: make a new one");
+        return NULL;
+    }
+    self->entered = true;
+    link_scope(w->current, self);
+    return Py_NewRef((PyObject *)self);
+}
+
+/* Whether the scope takes this Cancelled: it has asked for it, or nobody outside has.
+ */
+static bool
+takes(ScopeObject *self, Fiber *fiber)
+{
+    return (is_cancelled(self) || is_late(self)) &&
+           (self->shield || !wait_cancel_requested(fiber));
+}
+
+/* Take Cancelled out of a group of exceptions. What is to be raised instead: NULL for
+ * nothing, or an exception. −1 with an error set. */
+static int
+split_group(PyObject *group, PyObject **rest)
+{
+    PyObject *const halves =
+        PyObject_CallMethodOneArg(group, core->str.split, core->cancelled);
+    *rest = NULL;
+    if (!halves || !PyTuple_Check(halves) || PyTuple_GET_SIZE(halves) != 2) {
+        Py_XDECREF(halves);
+        return -1;
+    }
+    PyObject *const half = PyTuple_GET_ITEM(halves, 1);
+    *rest = half == Py_None ? NULL : Py_NewRef(half);
+    Py_DECREF(halves);
+    return 0;
+}
+
+static PyObject *
+scope_exit(ScopeObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    Worker *const w = worker_current;
+    if (nargs != 3) {
+        PyErr_SetString(PyExc_TypeError, "__exit__() takes 3 arguments");
+        return NULL;
+    }
+    if (!w || !self->fiber || w->current->scope != self) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "a CancelScope is left by the task that has entered it, the "
+                        "innermost first; do not yield inside of one in a generator");
+        return NULL;
+    }
+    Fiber *const fiber = w->current;
+    ScopeObject *const scope = unlink_scope(fiber);
+    PyObject *const error = args[1];
+    bool absorbs = false;
+    if (error != Py_None && takes(self, fiber)) {
+        if (PyErr_GivenExceptionMatches(error, core->cancelled)) {
+            absorbs = true;
+        } else if (PyErr_GivenExceptionMatches(error, PyExc_BaseExceptionGroup)) {
+            PyObject *rest;
+            if (split_group(error, &rest) < 0) {
+                Py_DECREF(scope);
+                return NULL;
+            }
+            if (rest && rest != error) {
+                self->caught = true;
+                Py_DECREF(scope);
+                trt_py_set_error(rest);
+                return NULL;
+            }
+            absorbs = !rest;
+            Py_XDECREF(rest);
+        }
+    }
+    self->caught = self->caught || absorbs;
+    if (absorbs) {
+        cancel(self); /* it may have been late only */
+    }
+    Py_DECREF(scope);
+    return PyBool_FromLong(absorbs);
+}
+
+/* ---- the type -------------------------------------------------------------------- */
+
+/* A time on the clock of time.monotonic(), or None for never. 0 or −1. */
+static int
+deadline_from(PyObject *op, uint64_t *deadline_ns)
+{
+    *deadline_ns = TRT_FOREVER;
+    if (op == Py_None) {
+        return 0;
+    }
+    const double seconds = PyFloat_AsDouble(op);
+    if (seconds == -1.0 && PyErr_Occurred()) {
+        if (PyErr_ExceptionMatches(PyExc_TypeError)) {
+            PyErr_Format(PyExc_TypeError,
+                         "deadline must be a time of time.monotonic() or None, not "
+                         "'%.100s'",
+                         Py_TYPE(op)->tp_name);
+        }
+        return -1;
+    }
+    if (isnan(seconds)) {
+        PyErr_SetString(PyExc_ValueError, "deadline must not be NaN");
+        return -1;
+    }
+    if (seconds < 1e10) { /* 300 years */
+        *deadline_ns = seconds > 0 ? (uint64_t)(seconds * 1e9) : 0;
+    }
+    return 0;
+}
+
+static PyObject *
+scope_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"deadline", "shield", NULL};
+    PyObject *deadline = Py_None;
+    int shield = 0;
+    uint64_t deadline_ns;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$Op:CancelScope", keywords,
+                                     &deadline, &shield) ||
+        deadline_from(deadline, &deadline_ns) < 0) {
+        return NULL;
+    }
+    ScopeObject *const self = (ScopeObject *)type->tp_alloc(type, 0);
+    if (self) {
+        trt_store_relaxed(&self->deadline_ns, deadline_ns);
+        self->shield = shield;
+    }
+    return (PyObject *)self;
+}
+
+static int
+scope_traverse(ScopeObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(trt_load_relaxed(&self->reason));
+    return 0;
+}
+
+static void
+scope_dealloc(ScopeObject *self)
+{
+    PyTypeObject *const type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Py_XDECREF(trt_load_relaxed(&self->reason));
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *
+scope_cancel_method(ScopeObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"reason", NULL};
+    PyObject *reason = Py_None, *none = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:cancel", keywords, &reason)) {
+        return NULL;
+    }
+    if (reason != Py_None && !is_cancelled(self)) {
+        Py_INCREF(reason);
+        if (!trt_cas_acq_rel(&self->reason, &none, reason)) {
+            Py_DECREF(reason);
+        }
+    }
+    cancel(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+scope_get_deadline(ScopeObject *self, void *Py_UNUSED(closure))
+{
+    const uint64_t deadline = trt_load_relaxed(&self->deadline_ns);
+    if (deadline == TRT_FOREVER) {
+        Py_RETURN_NONE;
+    }
+    return PyFloat_FromDouble((double)deadline * 1e-9);
+}
+
+static int
+scope_set_deadline(ScopeObject *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    uint64_t deadline_ns;
+    if (!value) {
+        PyErr_SetString(PyExc_AttributeError, "deadline cannot be deleted");
+        return -1;
+    }
+    if (deadline_from(value, &deadline_ns) < 0) {
+        return -1;
+    }
+    const uint64_t before = trt_load_relaxed(&self->deadline_ns);
+    trt_store_seq_cst(&self->deadline_ns, deadline_ns);
+    if (deadline_ns < before) {
+        wake_all(self, WAKE_SIGNAL); /* who waits there takes the new one to bed */
+    }
+    return 0;
+}
+
+static PyObject *
+scope_get_shield(ScopeObject *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(self->shield);
+}
+
+static PyObject *
+scope_get_cancel_called(ScopeObject *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(is_cancelled(self) || is_late(self));
+}
+
+static PyObject *
+scope_get_cancelled_caught(ScopeObject *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(self->caught);
+}
+
+PyDoc_STRVAR(
+    scope_doc,
+    "CancelScope(*, deadline=None, shield=False)\n--\n\n"
+    "A block of code that can be asked to end: with CancelScope() as scope.\n\n"
+    "deadline  a time on the clock of time.monotonic() at which that happens by "
+    "itself, "
+    "or None\n"
+    "shield    whether code inside is not told when a scope around it, or its task, is "
+    "cancelled\n\n"
+    "Once it is cancelled, each checkpoint inside raises Cancelled, also in tasks of "
+    "groups that\n"
+    "were opened inside, and waits end. The block that was cancelled ends without an "
+    "error when\n"
+    "Cancelled reaches it, unless somebody further out has asked too. Entered once. A "
+    "with-block\n"
+    "is no suspension point. Source: Trio's cancel scopes, N. J. Smith, 2018.");
+PyDoc_STRVAR(scope_cancel_doc,
+             "cancel($self, /, reason=None)\n--\n\n"
+             "Ask the code in the scope to end; may be called by anybody, at any time, "
+             "again.\n\n"
+             "The first reason is the argument of Cancelled. Not a suspension point.");
+
+static PyMethodDef scope_methods[] = {
+    {"cancel", (PyCFunction)(void (*)(void))scope_cancel_method,
+     METH_VARARGS | METH_KEYWORDS, scope_cancel_doc},
+    {"__enter__", (PyCFunction)scope_enter, METH_NOARGS, NULL},
+    {"__exit__", (PyCFunction)(void (*)(void))scope_exit, METH_FASTCALL, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef scope_getset[] = {
+    {"deadline", (getter)scope_get_deadline, (setter)scope_set_deadline,
+     "When it is cancelled by itself, by time.monotonic(); None: never. May be set.",
+     NULL},
+    {"shield", (getter)scope_get_shield, NULL, "As given.", NULL},
+    {"cancel_called", (getter)scope_get_cancel_called, NULL,
+     "Whether it was cancelled, or its deadline has passed.", NULL},
+    {"cancelled_caught", (getter)scope_get_cancelled_caught, NULL,
+     "Whether the block was ended by a Cancelled that was the scope's own.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot scope_slots[] = {
+    {Py_tp_doc, (void *)scope_doc},
+    {Py_tp_new, scope_new},
+    {Py_tp_methods, scope_methods},
+    {Py_tp_getset, scope_getset},
+    {Py_tp_traverse, scope_traverse},
+    {Py_tp_dealloc, scope_dealloc},
+    {0, NULL},
+};
+
+PyType_Spec scope_spec = {
+    .name = "taskrt.CancelScope",
+    .basicsize = sizeof(ScopeObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = scope_slots,
+};
