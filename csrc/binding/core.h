@@ -582,6 +582,7 @@ PyObject *core_sum(PyObject *, PyObject *);
 extern PyType_Spec spawner_spec; /* spawn.c */
 extern PyType_Spec event_spec, lock_spec, rlock_spec, semaphore_spec, bounded_spec;
 PyObject *core_spawn(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *core_spawn_in(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 
 /* signals.c: interrupts of the main thread while it runs somebody else's task. */
 void signals_guard(Worker *w);

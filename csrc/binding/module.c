@@ -125,6 +125,8 @@ PyDoc_STRVAR(set_num_threads_doc, "set_num_threads(n, /)\n--\n\n"
 #define FAST(fn) (PyCFunction)(void (*)(void))(fn), METH_FASTCALL | METH_KEYWORDS
 static PyMethodDef functions[] = {
     {"spawn", FAST(core_spawn), spawn_doc},
+    {"_spawn_in", (PyCFunction)(void (*)(void))core_spawn_in,
+     METH_FASTCALL | METH_KEYWORDS, NULL},
     {"fetch", FAST(core_fetch), fetch_doc},
     {"wait", FAST(core_wait), wait_doc},
     {"current_task", core_current_task, METH_NOARGS, current_task_doc},

@@ -100,6 +100,32 @@ core_spawn(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
     return submit(w, task);
 }
 
+/* _spawn_in(scope, fn, /, *args, **kwargs): spawn a task that is born into a scope, which
+ * is not left before the task has ended. */
+PyObject *
+core_spawn_in(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
+              PyObject *kwnames)
+{
+    if (nargs < 1 || !Py_IS_TYPE(args[0], core->scope_type)) {
+        PyErr_SetString(PyExc_TypeError, "_spawn_in() takes a CancelScope first");
+        return NULL;
+    }
+    Worker *const w = prepare("spawn()", args + 1, nargs - 1);
+    if (!w) {
+        return NULL;
+    }
+    TaskObject *const task = task_new(args[1], args + 2, nargs - 2, kwnames);
+    if (!task) {
+        return NULL;
+    }
+    task->scope = (ScopeObject *)Py_NewRef(args[0]);
+    if (core->debug) {
+        task->site = spawn_site();
+        PyErr_Clear();
+    }
+    return submit(w, task);
+}
+
 /* ---- Spawner --------------------------------------------------------------------- */
 
 typedef struct SpawnerObject {
