@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import gc
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -151,6 +152,25 @@ def _install_hooks() -> None:
     gc.callbacks.append(_core._on_collection)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_core._after_fork)
+
+
+def _something_may_come(pool: list[int], debug: bool) -> bool:
+    """Tell whether something else than tasks may end a wait of main.
+
+    Called on main when all else sleeps for good. Signal handlers may, and other threads:
+    with TASKRT_DEBUG those that Python knows, otherwise all of the process.
+    """
+    ours = {threading.main_thread().ident, *pool}
+    if any(thread.ident not in ours for thread in threading.enumerate()):
+        return True
+    handlers = map(signal.getsignal, signal.valid_signals())
+    known = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
+    if any(handler not in known for handler in handlers):
+        return True
+    if debug:
+        return False
+    tasks = Path("/proc/self/task")
+    return not tasks.is_dir() or len(list(tasks.iterdir())) > len(ours)
 
 
 def _end_child(error: BaseException | None) -> NoReturn:

@@ -189,6 +189,7 @@ typedef enum wake_reason {
     WAKE_TIMED_OUT,
     WAKE_CANCELLED,
     WAKE_SIGNAL,
+    WAKE_QUIET, /* main's root: nothing runs any more, see hopeless.c */
 } wake_reason;
 
 /* One wait of one stack. On the heap, since the stack may be moved away. The decision
@@ -227,6 +228,7 @@ struct Awaited {
     PyObject *object; /* for reports if it is no task; or NULL */
     size_t nodes;     /* that the wait needs */
     bool has_come;    /* set by wait_once: it was decided, or it had come already */
+    bool was_hopeful; /* the same: nothing ran, but something may come from elsewhere */
 };
 
 /* Wait until the task has finished, running it here if that is possible. 1: finished;
@@ -263,6 +265,9 @@ int wait_sleep(Worker *w, uint64_t deadline_ns);
 bool wait_closes_circle_locked(Fiber *fiber, TaskObject *task, bool on_thread);
 /* DeadlockError with the names along it. */
 void wait_raise_deadlock(Fiber *fiber, TaskObject *task);
+/* hopeless.c: main's root waits for `awaited` and nothing runs any more. DeadlockError
+ * if nothing can come from elsewhere either: −1; or 0. */
+int wait_raise_if_hopeless(const Awaited *awaited);
 /* fetch.c: a deadline from a Python timeout: None, or seconds. 0, or −1 with an error
  * set. */
 int wait_deadline(PyObject *timeout, uint64_t *deadline_ns);
@@ -463,11 +468,14 @@ typedef struct Core {
     uint32_t chosen_threads;       /* by set_num_threads; 0: as the environment says */
     _Atomic(uint32_t) timed_waits; /* fibers that a timer will wake */
     _Atomic(uint32_t) wakeups;     /* how often a worker has left its sleep */
-    _Atomic(bool) closing;         /* no new spawn from outside of tasks */
-    _Atomic(bool) draining;        /* main waits until nothing can run */
-    _Atomic(bool) cancel_all;      /* whatever waits or has not started is cancelled */
-    _Atomic(bool) stopping;        /* pool threads end when they have no task left */
-    bool inline_tasks, debug;      /* settings, written at start */
+    /* Main's root waits for something without a deadline, and has not been told yet
+     * that nothing runs any more. Main writes; who falls asleep reads. */
+    _Atomic(bool) main_waits;
+    _Atomic(bool) closing;    /* no new spawn from outside of tasks */
+    _Atomic(bool) draining;   /* main waits until nothing can run */
+    _Atomic(bool) cancel_all; /* whatever waits or has not started is cancelled */
+    _Atomic(bool) stopping;   /* pool threads end when they have no task left */
+    bool inline_tasks, debug; /* settings, written at start */
     unsigned long
         main_ident; /* the thread that signals go to; 0 before the first start */
     Worker *main;

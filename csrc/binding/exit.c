@@ -73,11 +73,32 @@ is_quiescent(void)
            trt_load_seq_cst(&core->wakeups) == before;
 }
 
+/* Nobody drains. Tell main's root if it waits and nothing runs any more. */
+static bool
+look_whether_hopeless(trt_worker *base)
+{
+    Worker *const main = core->main;
+    if (!trt_load_seq_cst(&core->main_waits)) {
+        return true;
+    }
+    if (base != &main->base) {
+        if (count_sleeping(core->pool) == trt_load_relaxed(&core->pool->running)) {
+            trt_parker_unpark(&main->base.parker); /* so that it looks */
+        }
+        return true;
+    }
+    if (!is_quiescent()) {
+        return true;
+    }
+    trt_store_relaxed(&core->main_waits, false); /* once a wait */
+    return !wait_interrupt(&main->root, WAKE_QUIET);
+}
+
 bool
 exit_asleep(trt_worker *base)
 {
     if (!trt_load_seq_cst(&core->draining)) {
-        return true;
+        return look_whether_hopeless(base);
     }
     Worker *const main = core->main;
     if (base != &main->base) {

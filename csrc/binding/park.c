@@ -283,7 +283,7 @@ end_sleep(Fiber *fiber, Wait *wait, wake_reason *reason, bool park_failed)
 
 /* What a wait that did not fail comes to, as wait_once returns it. */
 static int
-judge(Fiber *fiber, bool fired, wake_reason reason)
+judge(Fiber *fiber, const Awaited *awaited, bool fired, wake_reason reason)
 {
     if (fired) {
         /* At exit all that waits is cancelled, in no order: what is waited for may have
@@ -294,6 +294,8 @@ judge(Fiber *fiber, bool fired, wake_reason reason)
     switch (reason) {
     case WAKE_SIGNAL:
         return 2;
+    case WAKE_QUIET:
+        return wait_raise_if_hopeless(awaited) < 0 ? -1 : 2;
     case WAKE_CANCELLED:
         return wait_checkpoint(fiber) < 0 ? -1 : 2;
     default:
@@ -335,18 +337,27 @@ wait_once(Worker *w, Awaited *awaited, uint64_t deadline)
     /* Not added: it has just come, unless a cancellation has decided first; then that
      * has made this fiber ready, which must be taken off the list. */
     const bool sleeps = added || !trt_waiter_abandon(&wait->base);
+    const bool may_be_hopeless = sleeps && !on_thread && deadline == TRT_FOREVER &&
+                                 fiber == &w->root && !awaited->was_hopeful;
+    if (may_be_hopeless) {
+        trt_store_seq_cst(&core->main_waits, true);
+    }
     if (sleeps) {
         status = on_thread ? sleep_on_thread(w, awaited, wait, deadline)
                            : sleep_on_fiber(w, fiber, awaited, deadline);
     }
+    if (may_be_hopeless) {
+        trt_store_seq_cst(&core->main_waits, false);
+    }
     wake_reason reason = leave_wait(fiber, wait);
+    awaited->was_hopeful = awaited->was_hopeful || reason == WAKE_QUIET;
     const bool fired = !sleeps || end_sleep(fiber, wait, &reason, status < 0);
     if (stepped) {
         wait_resume_task(self);
     }
     awaited->has_come = fired || !added;
     if (status == 0) {
-        status = judge(fiber, fired, reason);
+        status = judge(fiber, awaited, fired, reason);
     }
     if (fired && added && awaited->served) {
         awaited->served(awaited, wait);

@@ -100,8 +100,8 @@ core_spawn(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
     return submit(w, task);
 }
 
-/* _spawn_in(scope, fn, /, *args, **kwargs): spawn a task that is born into a scope, which
- * is not left before the task has ended. */
+/* _spawn_in(scope, fn, /, *args, **kwargs): spawn a task that is born into a scope,
+ * which is not left before the task has ended. */
 PyObject *
 core_spawn_in(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
               PyObject *kwnames)

@@ -1,0 +1,123 @@
+/* The end of hope: main waits, without a deadline, and nothing can ever run again. */
+#include "core.h"
+
+/* Tasks that are named in the message. */
+enum { NAMED_MAX = 8 };
+
+typedef struct Waiting {
+    TaskObject *task;   /* that waits */
+    PyObject *for_whom; /* a task, another object, or NULL */
+} Waiting;
+
+/* Who waits for what, with references to both. Caller holds core->waits. */
+static int
+collect_locked(Waiting *found)
+{
+    int count = 0;
+    size_t workers;
+    trt_worker *const *table = trt_pool_workers(core->pool, &workers);
+    for (size_t i = 0; i < workers; i++) {
+        Worker *const w = (Worker *)table[i];
+        for (Fiber *f = w->runners; f && count < NAMED_MAX; f = f->next) {
+            if (f->wait && f->task) {
+                PyObject *const object =
+                    f->awaited ? (PyObject *)f->awaited : f->wait->object;
+                found[count++] = (Waiting){(TaskObject *)Py_NewRef((PyObject *)f->task),
+                                           Py_XNewRef(object)};
+            }
+        }
+    }
+    return count;
+}
+
+static PyObject *
+describe(PyObject *object)
+{
+    return object ? PyObject_Repr(object) : PyUnicode_FromString("something");
+}
+
+/* "; <Task ...> waits for ..." for each, appended to `text`, which is stolen. */
+static PyObject *
+append_all(PyObject *text, const Waiting *found, int count)
+{
+    for (int i = 0; i < count; i++) {
+        PyObject *const task = text ? describe((PyObject *)found[i].task) : NULL;
+        PyObject *const object = task ? describe(found[i].for_whom) : NULL;
+        PyObject *const longer =
+            object ? PyUnicode_FromFormat("%U; %U waits for %U", text, task, object)
+                   : NULL;
+        Py_XDECREF(object);
+        Py_XDECREF(task);
+        Py_XSETREF(text, longer);
+    }
+    return text;
+}
+
+static void
+raise_hopeless(const Awaited *awaited)
+{
+    Waiting found[NAMED_MAX];
+    trt_mutex_lock(&core->waits);
+    const int count = collect_locked(found);
+    trt_mutex_unlock(&core->waits);
+    PyObject *const object =
+        describe(awaited->task ? (PyObject *)awaited->task : awaited->object);
+    PyObject *text =
+        object
+            ? PyUnicode_FromFormat("this wait would never end: the main thread waits "
+                                   "for %U and nothing is left that can run",
+                                   object)
+            : NULL;
+    text = append_all(text, found, count);
+    if (text) {
+        PyErr_SetObject(core->deadlock_error, text);
+    }
+    Py_XDECREF(text);
+    Py_XDECREF(object);
+    for (int i = 0; i < count; i++) {
+        Py_DECREF(found[i].task);
+        Py_XDECREF(found[i].for_whom);
+    }
+}
+
+/* The pool's threads by Python's names for them. */
+static PyObject *
+pool_threads(void)
+{
+    PyObject *const idents = PyList_New(0);
+    for (uint32_t id = 1; idents && id <= core->pool_count; id++) {
+        const Worker *const w = core->pool_workers[id];
+        if (trt_load_acquire(&w->alive)) { /* [worker-alive] */
+            PyObject *const ident =
+                PyLong_FromUnsignedLong(trt_load_relaxed(&w->thread_ident));
+            if (!ident || PyList_Append(idents, ident) < 0) {
+                PyErr_Clear();
+            }
+            Py_XDECREF(ident);
+        }
+    }
+    return idents;
+}
+
+int
+wait_raise_if_hopeless(const Awaited *awaited)
+{
+    PyObject *const runtime = PyImport_ImportModule("taskrt.runtime");
+    PyObject *const idents = runtime ? pool_threads() : NULL;
+    PyObject *const answer = idents
+                                 ? PyObject_CallMethod(runtime, "_something_may_come",
+                                                       "Oi", idents, core->debug)
+                                 : NULL;
+    const int hope = answer ? PyObject_IsTrue(answer) : 1;
+    Py_XDECREF(answer);
+    Py_XDECREF(idents);
+    Py_XDECREF(runtime);
+    if (PyErr_Occurred()) {
+        return -1;
+    }
+    if (hope) {
+        return 0;
+    }
+    raise_hopeless(awaited);
+    return -1;
+}
