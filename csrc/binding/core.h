@@ -224,10 +224,11 @@ struct Awaited {
     void (*served)(Awaited *self, Wait *wait);
     /* It was abandoned: take it out, and free it. */
     void (*leave)(Awaited *self, Wait *wait);
-    TaskObject *task; /* or NULL */
-    PyObject *object; /* for reports if it is no task; or NULL */
-    size_t nodes;     /* that the wait needs */
-    bool has_come;    /* set by wait_once: it was decided, or it had come already */
+    TaskObject *task;  /* or NULL */
+    PyObject *object;  /* for reports if it is no task; or NULL */
+    size_t nodes;      /* that the wait needs */
+    bool needs_worker; /* a worker has to sleep, to poll for it */
+    bool has_come;     /* set by wait_once: it was decided, or it had come already */
     bool was_hopeful; /* the same: nothing ran, but something may come from elsewhere */
 };
 
@@ -279,6 +280,9 @@ PyObject *core_fetch(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *core_wait(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *core_yield_now(PyObject *, PyObject *);
 PyObject *core_sleep(PyObject *, PyObject *);
+PyObject *core_wait_readable(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *core_wait_writable(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *core_notify_closing(PyObject *, PyObject *);
 PyObject *fetch_task(TaskObject *task, uint64_t deadline_ns);
 /* Whether Ctrl-C has ended the task that this wait of main has just run as a call. */
 bool fetch_was_interrupted(Worker *w, TaskObject *task);

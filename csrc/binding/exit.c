@@ -50,6 +50,7 @@ is_quiescent(void)
     const uint32_t before = trt_load_seq_cst(&core->wakeups);
     if (count_sleeping(pool) != trt_load_relaxed(&pool->running) ||
         trt_load_seq_cst(&core->timed_waits) > 0 ||
+        trt_load_seq_cst(&pool->poller.waits) > 0 ||
         trt_load_seq_cst(&core->foreign_running) > 0 ||
         trt_injector_size(&pool->injector) > 0) {
         return false;

@@ -82,6 +82,28 @@ PyDoc_STRVAR(
     "current_task()\n--\n\n"
     "Return the task that this code runs in, or None. Not a suspension point.");
 PyDoc_STRVAR(
+    wait_readable_doc,
+    "wait_readable(file, /, timeout=None)\n--\n\n"
+    "Let the task wait until a read from `file` would not block; return whether so.\n\n"
+    "file     a descriptor, or an object with fileno(): a socket, a pipe, a terminal\n"
+    "timeout  seconds, None for no limit; then False is returned\n\n"
+    "The end of the file, a hang-up and an error count as readable. Several tasks may "
+    "wait for\n"
+    "one file: all go on. Raises OSError for what cannot be waited for, such as a file "
+    "on disk,\n"
+    "Cancelled. Call notify_closing() before a file that is waited for is closed. A "
+    "suspension\n"
+    "point and a checkpoint.");
+PyDoc_STRVAR(wait_writable_doc,
+             "wait_writable(file, /, timeout=None)\n--\n\n"
+             "Let the task wait until a write to `file` would not block; as "
+             "wait_readable().");
+PyDoc_STRVAR(notify_closing_doc,
+             "notify_closing(file, /)\n--\n\n"
+             "Let all go on that wait for `file`, which is about to be closed. Not a "
+             "suspension\n"
+             "point.");
+PyDoc_STRVAR(
     sleep_doc,
     "sleep(seconds, /)\n--\n\n"
     "Let the task, or a thread outside of tasks, rest for that long; others run "
@@ -132,6 +154,11 @@ static PyMethodDef functions[] = {
     {"current_task", core_current_task, METH_NOARGS, current_task_doc},
     {"yield_now", core_yield_now, METH_NOARGS, yield_now_doc},
     {"sleep", core_sleep, METH_O, sleep_doc},
+    {"wait_readable", (PyCFunction)(void (*)(void))core_wait_readable,
+     METH_FASTCALL | METH_KEYWORDS, wait_readable_doc},
+    {"wait_writable", (PyCFunction)(void (*)(void))core_wait_writable,
+     METH_FASTCALL | METH_KEYWORDS, wait_writable_doc},
+    {"notify_closing", core_notify_closing, METH_O, notify_closing_doc},
     {"checkpoint", core_checkpoint, METH_NOARGS, checkpoint_doc},
     {"cancel_requested", core_cancel_requested, METH_NOARGS, cancel_requested_doc},
     {"thread_id", core_thread_id, METH_NOARGS, thread_id_doc},

@@ -157,8 +157,8 @@ sleep_on_thread(Worker *w, const Awaited *awaited, Wait *wait, uint64_t deadline
 {
     const bool is_main = w->base.kind == TRT_WORKER_MAIN;
     /* What is awaited, or may be awaited by that: only others can run it now. */
-    const bool leaves_work =
-        is_pending(awaited->task) || trt_deque_size(&w->base.deque) > 0;
+    const bool leaves_work = is_pending(awaited->task) || awaited->needs_worker ||
+                             trt_deque_size(&w->base.deque) > 0;
     trt_worker_stop_searching(
         &w->base); /* handlers may run, and nobody may count on us */
     if (leaves_work && lifecycle_enter_blocked() < 0) {

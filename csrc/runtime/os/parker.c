@@ -25,6 +25,7 @@ trt_parker_init(trt_parker *p)
     atomic_init(&p->word, TRT_PARKER_EMPTY);
     p->read_fd = -1;
     p->write_fd = -1;
+    p->watched_fd = -1;
     p->signal_count = 0;
     trt_parker_os_init(p);
 }
@@ -135,6 +136,16 @@ int
 trt_parker_enable_signals(trt_parker *p)
 {
     return p->read_fd >= 0 ? 0 : trt_parker_os_open(p);
+}
+
+int
+trt_parker_watch(trt_parker *p, int fd)
+{
+    const int error = fd < 0 ? 0 : trt_parker_enable_signals(p);
+    if (!error) {
+        p->watched_fd = fd;
+    }
+    return error;
 }
 
 int

@@ -54,7 +54,8 @@
 enum trt_park_result {
     TRT_PARK_NOTIFIED,    /* took the token */
     TRT_PARK_TIMED_OUT,   /* the deadline passed and there was no token */
-    TRT_PARK_INTERRUPTED, /* a signal was handled; a token that came too is kept */
+    TRT_PARK_INTERRUPTED, /* a signal was handled, or what is watched is readable; a
+                           * token that came too is kept */
 };
 
 /* Signal numbers that wait to be taken, at most. */
@@ -65,8 +66,9 @@ typedef struct trt_parker {
     /* One of the values in parker_os.h. The owner stores that it sleeps and takes the
      * token; any thread exchanges the token in. [park-token] */
     _Atomic(uint32_t) word;
-    int read_fd;  /* what the owner polls; -1 until trt_parker_enable_signals */
-    int write_fd; /* the other end of that pipe */
+    int read_fd;    /* what the owner polls; -1 until trt_parker_enable_signals */
+    int write_fd;   /* the other end of that pipe */
+    int watched_fd; /* owner: ends a park with signals when it is readable; or -1 */
     uint32_t signal_count;                     /* owner */
     unsigned char signals[TRT_PARKER_SIGNALS]; /* owner: read and not taken, in order */
 #ifdef TRT_PARKER_ON_CONDVAR
@@ -106,6 +108,11 @@ enum trt_park_result trt_parker_park(trt_parker *p, uint64_t deadline_ns);
  * exec. Returns 0, also when it was done before, or negative errno (-EMFILE). Before
  * the owner first parks and before others may unpark. */
 int trt_parker_enable_signals(trt_parker *p);
+
+/* Have trt_parker_park_signals end as INTERRUPTED also when descriptor `fd` is
+ * readable; -1: none. Enables signals. Returns 0 or negative errno. Owner, while not
+ * parked; not on Windows. */
+int trt_parker_watch(trt_parker *p, int fd);
 
 /* Where a signal handler, on any thread, writes the number of the signal as one byte,
  * not 0; a full pipe is no error. -1 when signals are not enabled, and on Windows. It

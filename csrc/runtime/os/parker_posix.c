@@ -75,9 +75,9 @@ trt_parker_os_close(trt_parker *p)
     p->write_fd = -1;
 }
 
-/* As poll() of one descriptor, with a deadline. */
+/* As poll(), with a deadline. */
 static int
-poll_until(struct pollfd *polled, uint64_t deadline_ns)
+poll_until(struct pollfd *polled, nfds_t count, uint64_t deadline_ns)
 {
     const uint64_t now = deadline_ns == TRT_FOREVER ? 0 : trt_clock_now_ns();
     const uint64_t left_ns = deadline_ns > now ? deadline_ns - now : 0;
@@ -86,18 +86,19 @@ poll_until(struct pollfd *polled, uint64_t deadline_ns)
      * rounded up, or the last one would be spent polling. */
     const uint64_t ms = left_ns / 1000000 + (left_ns % 1000000 != 0);
     const int left = ms < INT_MAX ? (int)ms : INT_MAX;
-    return poll(polled, 1, deadline_ns == TRT_FOREVER ? -1 : left);
+    return poll(polled, count, deadline_ns == TRT_FOREVER ? -1 : left);
 #else
     const struct timespec left = timespec_of_ns(left_ns);
-    return ppoll(polled, 1, deadline_ns == TRT_FOREVER ? NULL : &left, NULL);
+    return ppoll(polled, count, deadline_ns == TRT_FOREVER ? NULL : &left, NULL);
 #endif
 }
 
 enum trt_parker_end
 trt_parker_os_poll(trt_parker *p, uint64_t deadline_ns)
 {
-    struct pollfd polled = {.fd = p->read_fd, .events = POLLIN};
-    const int ready = poll_until(&polled, deadline_ns);
+    struct pollfd polled[] = {{.fd = p->read_fd, .events = POLLIN},
+                              {.fd = p->watched_fd, .events = POLLIN}};
+    const int ready = poll_until(polled, p->watched_fd < 0 ? 1 : 2, deadline_ns);
     if (ready == 0) {
         return TRT_PARKER_TIMED_OUT;
     }
@@ -106,7 +107,7 @@ trt_parker_os_poll(trt_parker *p, uint64_t deadline_ns)
     }
     /* After EINTR too: the handler that ran may have written, and the same signal shall
      * not end two sleeps. */
-    const bool is_signalled = trt_parker_os_read(p);
+    const bool is_signalled = trt_parker_os_read(p) || polled[1].revents != 0;
     return ready < 0 || is_signalled ? TRT_PARKER_INTERRUPTED : TRT_PARKER_WOKEN;
 }
 

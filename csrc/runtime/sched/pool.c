@@ -33,6 +33,7 @@ trt_pool_init(trt_pool *pool)
         goto fail;
     }
     trt_mutex_init(&pool->lock);
+    trt_poller_init(&pool->poller);
     trt_store_relaxed(&pool->running, 0);
     trt_store_relaxed(&pool->light_sleeper, NULL);
     trt_store_relaxed(&pool->table, table);
@@ -47,6 +48,7 @@ fail:
 void
 trt_pool_destroy(trt_pool *pool)
 {
+    trt_poller_destroy(&pool->poller);
     for (trt_table *table = trt_load_relaxed(&pool->table); table;) {
         trt_table *const older = table->older;
         free(table);

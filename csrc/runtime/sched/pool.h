@@ -18,6 +18,7 @@
 #include "queue/injector.h"
 #include "sched/sleep.h"
 #include "sched/worker.h"
+#include "sync/poller.h"
 
 enum {
     /* The most threads that a pool may have (main included). Each costs a stack and a
@@ -37,6 +38,7 @@ typedef struct trt_table {
 typedef struct trt_pool {
     trt_sleep sleep;
     trt_injector injector;
+    trt_poller poller;
     trt_mutex lock; /* guards growth of the table; nothing is taken inside */
     _Atomic(trt_table *) table; /* written under the lock; [table-grow] publishes it */
     _Atomic(size_t) running;    /* threads that take work now: main and pool threads.

@@ -223,6 +223,37 @@ trt_worker_sees_work(trt_worker *w)
     return trt_worker_sees_tasks(w) || sees_frames(w);
 }
 
+void
+trt_worker_need_poller(trt_pool *pool)
+{
+    if (!trt_load_seq_cst(&pool->poller.held)) { /* [poller-waits] */
+        trt_sleep_notify(&pool->sleep);
+    }
+}
+
+/* Park, with the poller if somebody has to have it. */
+static enum trt_park_result
+park(trt_worker *w, uint64_t deadline_ns, bool signals)
+{
+    trt_poller *const poller = &w->pool->poller;
+    const bool holds = trt_poller_try_hold(poller);
+    const bool polls =
+        holds && trt_parker_watch(&w->parker, trt_poller_fd(poller)) == 0;
+    enum trt_park_result why = polls || signals
+                                   ? trt_parker_park_signals(&w->parker, deadline_ns)
+                                   : trt_parker_park(&w->parker, deadline_ns);
+    if (polls) {
+        trt_parker_watch(&w->parker, -1);
+        if (trt_poller_collect(poller) > 0 && !signals) {
+            why = TRT_PARK_NOTIFIED;
+        }
+    }
+    if (holds) {
+        trt_poller_release(poller);
+    }
+    return why;
+}
+
 enum trt_park_result
 trt_worker_sleep(trt_worker *w, uint64_t deadline_ns, bool signals,
                  bool (*asleep)(trt_worker *))
@@ -234,14 +265,16 @@ trt_worker_sleep(trt_worker *w, uint64_t deadline_ns, bool signals,
     const bool found = trt_worker_sees_work(w);
     if (!found && (!asleep || asleep(w))) { /* G3 */
         trt_count(&w->counters.sleeps);
-        why = signals ? trt_parker_park_signals(&w->parker, deadline_ns)
-                      : trt_parker_park(&w->parker, deadline_ns); /* G4 */
+        why = park(w, deadline_ns, signals); /* G4 */
     }
     /* Woken for its inbox alone, it need not search. Having found work it must: whoever
      * brought that may have counted on it. */
     const bool search = found || (trt_inbox_is_empty(&w->inbox) &&
                                   trt_inbox_is_empty(&w->strand_inbox));
     w->searching = trt_sleep_retract(sleep, w->index, search); /* L1 */
+    if (!w->searching && trt_load_seq_cst(&w->pool->poller.waits) > 0) {
+        trt_worker_need_poller(w->pool); /* a searcher's place is taken by S2 or G3 */
+    }
     return why;
 }
 

@@ -91,6 +91,10 @@ bool trt_worker_sees_tasks(trt_worker *w);
  */
 bool trt_worker_search(trt_worker *w);
 
+/* Somebody waits for descriptors from now on, see trt_poller: have one who sleeps take
+ * the poller, if nobody holds it. Any thread. */
+void trt_worker_need_poller(struct trt_pool *pool);
+
 /* Sleep until something may be there to do: going to sleep, steps G1 to L1 of
  * README.md. Returns why; NOTIFIED also when the rescan found something. The caller is
  * counted as a searcher afterwards. `deadline_ns` on the monotonic clock or

@@ -1,0 +1,234 @@
+#include "sync/poller.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/check.h"
+
+#ifdef __linux__
+#include <sys/epoll.h>
+#include <unistd.h>
+#else
+/* Never used: there is no descriptor to use it with. */
+struct epoll_event {
+    uint32_t events;
+    union {
+        int fd;
+    } data;
+};
+enum { EPOLLIN = 1, EPOLLOUT = 2, EPOLLERR = 4, EPOLLHUP = 8, EPOLLRDHUP = 16 };
+enum { EPOLLONESHOT = 32, EPOLL_CTL_ADD, EPOLL_CTL_MOD };
+#define epoll_create1(flags) (errno = ENOSYS, -1)
+#define epoll_ctl(epoll, how, fd, event) ((void)(event), errno = ENOSYS, -1)
+#define epoll_wait(epoll, events, room, timeout) ((void)(events), 0)
+#define close(fd) ((void)(fd))
+#endif
+
+enum { EVENTS = 64, FIRST_SIZE = 64 };
+
+void
+trt_poller_init(trt_poller *p)
+{
+    p->fd = -1;
+    atomic_init(&p->waits, 0);
+    atomic_init(&p->held, 0);
+    trt_mutex_init(&p->lock);
+    p->polled = NULL;
+    p->size = 0;
+}
+
+void
+trt_poller_destroy(trt_poller *p)
+{
+    if (p->fd >= 0) {
+        close(p->fd);
+    }
+    free(p->polled);
+    trt_mutex_destroy(&p->lock);
+}
+
+void
+trt_poller_reinit_after_fork(trt_poller *p)
+{
+    if (p->fd >= 0) {
+        close(p->fd);
+    }
+    free(p->polled); /* those who wait are on stacks of the parent's */
+    trt_poller_init(p);
+}
+
+int
+trt_poller_enter(trt_poller *p)
+{
+    int error = 0;
+    trt_mutex_lock(&p->lock);
+    if (p->fd < 0) {
+        p->fd = epoll_create1(EPOLL_CLOEXEC);
+        error = p->fd < 0 ? -errno : 0;
+    }
+    trt_mutex_unlock(&p->lock);
+    if (!error) {
+        trt_fetch_add_seq_cst(&p->waits, 1); /* [poller-waits] */
+    }
+    return error;
+}
+
+void
+trt_poller_exit(trt_poller *p)
+{
+    trt_fetch_sub_seq_cst(&p->waits, 1);
+}
+
+static bool
+make_room(trt_poller *p, int fd)
+{
+    const size_t needed = (size_t)fd + 1;
+    if (needed <= p->size) {
+        return true;
+    }
+    size_t size = p->size ? p->size : FIRST_SIZE;
+    while (size < needed) {
+        size *= 2;
+    }
+    trt_polled *const polled = realloc(p->polled, size * sizeof *polled);
+    if (!polled) {
+        return false;
+    }
+    memset(polled + p->size, 0, (size - p->size) * sizeof *polled);
+    p->polled = polled;
+    p->size = size;
+    return true;
+}
+
+/* Have the kernel tell once about what is waited for at `fd`. 0 or negative errno. */
+static int
+arm_locked(trt_poller *p, int fd)
+{
+    const trt_polled *const polled = &p->polled[fd];
+    struct epoll_event event = {.events = EPOLLONESHOT, .data = {.fd = fd}};
+    event.events |=
+        trt_wait_queue_is_empty(&polled->readers) ? 0 : EPOLLIN | EPOLLRDHUP;
+    event.events |= trt_wait_queue_is_empty(&polled->writers) ? 0 : EPOLLOUT;
+    /* It may be the first time, or a new file under an old number. */
+    if (epoll_ctl(p->fd, EPOLL_CTL_MOD, fd, &event) == 0 ||
+        (errno == ENOENT && epoll_ctl(p->fd, EPOLL_CTL_ADD, fd, &event) == 0)) {
+        return 0;
+    }
+    return -errno;
+}
+
+static trt_wait_queue *
+queue_of(trt_poller *p, int fd, bool writes)
+{
+    return writes ? &p->polled[fd].writers : &p->polled[fd].readers;
+}
+
+int
+trt_poller_queue(trt_poller *p, int fd, bool writes, trt_wait_node *node)
+{
+    if (fd < 0) {
+        return -EBADF;
+    }
+    trt_mutex_lock(&p->lock);
+    int error = make_room(p, fd) ? 0 : -ENOMEM;
+    if (!error) {
+        trt_wait_queue_append(queue_of(p, fd, writes), node);
+        error = arm_locked(p, fd);
+        if (error) {
+            trt_wait_queue_remove(queue_of(p, fd, writes), node);
+        }
+    }
+    trt_mutex_unlock(&p->lock);
+    return error;
+}
+
+void
+trt_poller_leave(trt_poller *p, int fd, bool writes, trt_wait_node *node)
+{
+    trt_mutex_lock(&p->lock);
+    trt_wait_queue_remove(queue_of(p, fd, writes), node);
+    trt_mutex_unlock(&p->lock);
+}
+
+static trt_wait_node *
+claim_both(trt_polled *polled, bool reads, bool writes)
+{
+    trt_wait_node *first = reads ? trt_wait_queue_claim_all(&polled->readers) : NULL;
+    trt_wait_node **end = &first;
+    while (*end) {
+        end = &(*end)->next;
+    }
+    *end = writes ? trt_wait_queue_claim_all(&polled->writers) : NULL;
+    return first;
+}
+
+void
+trt_poller_forget(trt_poller *p, int fd)
+{
+    trt_wait_node *nodes = NULL;
+    trt_mutex_lock(&p->lock);
+    if (fd >= 0 && (size_t)fd < p->size) {
+        nodes = claim_both(&p->polled[fd], true, true);
+    }
+    trt_mutex_unlock(&p->lock);
+    trt_wait_nodes_wake(nodes);
+}
+
+bool
+trt_poller_try_hold(trt_poller *p)
+{
+    uint32_t nobody = 0;
+    return trt_load_seq_cst(&p->waits) > 0 && /* [poller-waits] */
+           trt_cas_acq_rel(&p->held, &nobody, 1);
+}
+
+void
+trt_poller_release(trt_poller *p)
+{
+    trt_store_seq_cst(&p->held, 0);
+}
+
+int
+trt_poller_fd(const trt_poller *p)
+{
+    return p->fd;
+}
+
+static size_t
+serve(trt_poller *p, const struct epoll_event *event)
+{
+    const uint32_t failed = event->events & (EPOLLERR | EPOLLHUP);
+    const bool reads = failed || (event->events & (EPOLLIN | EPOLLRDHUP));
+    const bool writes = failed || (event->events & EPOLLOUT);
+    const int fd = event->data.fd;
+    trt_mutex_lock(&p->lock);
+    trt_polled *const polled = &p->polled[fd];
+    trt_wait_node *const nodes = claim_both(polled, reads, writes);
+    if (!trt_wait_queue_is_empty(&polled->readers) ||
+        !trt_wait_queue_is_empty(&polled->writers)) {
+        (void)arm_locked(p, fd); /* it was armed before, so it can be */
+    }
+    trt_mutex_unlock(&p->lock);
+    size_t count = 0;
+    for (const trt_wait_node *node = nodes; node; node = node->next) {
+        count++;
+    }
+    trt_wait_nodes_wake(nodes);
+    return count;
+}
+
+size_t
+trt_poller_collect(trt_poller *p)
+{
+    struct epoll_event events[EVENTS];
+    size_t served = 0;
+    int count;
+    do {
+        count = epoll_wait(p->fd, events, EVENTS, 0);
+        for (int i = 0; i < count; i++) {
+            served += serve(p, &events[i]);
+        }
+    } while (count == EVENTS);
+    return served;
+}
