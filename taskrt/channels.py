@@ -78,7 +78,7 @@ class Queue(Generic[_T]):
         shut down, also meanwhile, ValueError for a negative timeout, Cancelled. A
         suspension point and a checkpoint, unless `block` is false.
         """
-        check(timeout, block)
+        _refuse_negative(timeout, block)
         self._unfinished.release()  # before anybody can report it as done
         try:
             if block:
@@ -100,7 +100,7 @@ class Queue(Generic[_T]):
         empty and was shut down, also meanwhile, ValueError for a negative timeout,
         Cancelled. A suspension point and a checkpoint, unless `block` is false.
         """
-        check(timeout, block)
+        _refuse_negative(timeout, block)
         try:
             if block:
                 return self._channel.get(timeout)
@@ -163,7 +163,7 @@ class Queue(Generic[_T]):
         return counted
 
 
-def check(timeout: float | None, block: bool) -> None:
-    """Refuse a negative timeout, as `queue` does."""
+def _refuse_negative(timeout: float | None, block: bool) -> None:
+    """Do as `queue` does."""
     if block and timeout is not None and timeout < 0:
         raise ValueError("'timeout' must be a non-negative number")
