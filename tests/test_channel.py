@@ -77,23 +77,23 @@ def test_negative_size_is_refused(maxsize: int) -> None:
 @pytest.mark.parametrize("maxsize", ["1", 1.0, math.nan, -math.inf, [1]])
 def test_size_of_another_type_is_refused(maxsize: object) -> None:
     with pytest.raises(TypeError, match="maxsize must be a whole number"):
-        Channel(maxsize)  # type: ignore[arg-type]
+        Channel(maxsize)
 
 
 def test_wrong_arguments_are_refused() -> None:
     channel: Channel[int] = Channel(1)
     wrong: list[Callable[[], object]] = [
-        lambda: Channel(1, 2),  # type: ignore[call-arg]
-        lambda: channel.put(),  # type: ignore[call-arg]
-        lambda: channel.put(1, 2, 3),  # type: ignore[call-arg]
-        lambda: channel.put(1, block=True),  # type: ignore[call-arg]
-        lambda: channel.put(1, "soon"),  # type: ignore[arg-type]
-        lambda: channel.get(1, 2),  # type: ignore[call-arg]
-        lambda: channel.get(block=True),  # type: ignore[call-arg]
-        lambda: channel.get(timeout="soon"),  # type: ignore[arg-type]
-        lambda: channel.close(1),  # type: ignore[arg-type]
-        lambda: channel.close(ValueError),  # type: ignore[arg-type]
-        lambda: channel.bind(channel),  # type: ignore[arg-type]
+        lambda: Channel(1, 2),
+        lambda: channel.put(),
+        lambda: channel.put(1, 2, 3),
+        lambda: channel.put(1, block=True),
+        lambda: channel.put(1, "soon"),
+        lambda: channel.get(1, 2),
+        lambda: channel.get(block=True),
+        lambda: channel.get(timeout="soon"),
+        lambda: channel.close(1),
+        lambda: channel.close(ValueError),
+        lambda: channel.bind(channel),
         lambda: pickle.dumps(channel),
     ]
     for call in wrong:
@@ -113,7 +113,7 @@ def test_looks() -> None:
     assert repr(channel).endswith(": 1 of 2 items, open>")
     channel.close()
     assert repr(channel).endswith(": 1 of 2 items, closed>")
-    assert Channel[int].__origin__ is Channel  # type: ignore[attr-defined]
+    assert Channel[int].__origin__ is Channel
 
 
 # --- putting and getting --------------------------------------------------------------

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import queue
 import random
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import settings
@@ -209,6 +210,76 @@ def test_cancellation_of_a_put_that_has_happened_is_met_next() -> None:
     task.cancel()
     wait(task)
     assert trail == ["put", "cancelled"]
+
+
+class Interrupted(Exception):
+    """Raised by the handler of a signal."""
+
+
+@pytest.fixture
+def interrupt_once_with() -> Iterator[Callable[[Callable[[], object]], None]]:
+    """Send main a signal once it waits, whose handler calls something and raises."""
+    before = signal.getsignal(signal.SIGUSR1)
+    senders: list[threading.Thread] = []
+
+    def begin(act: Callable[[], object]) -> None:
+        def handle(_number: int, _frame: object) -> None:
+            try:
+                act()
+            except (queue.Full, queue.Empty):  # main does not wait yet
+                senders.append(threading.Thread(target=send))
+                senders[-1].start()
+            else:
+                raise Interrupted
+
+        def send() -> None:
+            time.sleep(0.001)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+        signal.signal(signal.SIGUSR1, handle)
+        senders.append(threading.Thread(target=send))
+        senders[-1].start()
+
+    yield begin
+    for sender in senders:
+        sender.join()
+    signal.signal(signal.SIGUSR1, before)
+
+
+needs_signals = pytest.mark.skipif(
+    not hasattr(signal, "pthread_kill"), reason="no signals to threads here"
+)
+Begin = Callable[[Callable[[], object]], None]
+
+
+@needs_signals
+@pytest.mark.parametrize("get", [Channel.get, next, select_get])
+def test_item_of_an_interrupted_get_goes_back_to_the_front(
+    get: Get, interrupt_once_with: Begin, threads: int
+) -> None:
+    channel: Channel[int] = Channel()
+    interrupt_once_with(lambda: channel.put_nowait(1))
+    with pytest.raises(Interrupted):
+        get(channel)
+    assert channel.qsize() == 1
+    other = spawn(channel.put, 2)
+    assert [channel.get(), channel.get()] == [1, 2]
+    wait(other)
+
+
+@needs_signals
+@pytest.mark.parametrize("put", [Channel.put, select_put])
+def test_interrupted_put_that_has_happened_raises_after_the_fact(
+    put: Put, interrupt_once_with: Begin, threads: int
+) -> None:
+    channel: Channel[int] = Channel()
+    got: list[int] = []
+    interrupt_once_with(lambda: got.append(channel.get_nowait()))
+    with pytest.raises(Interrupted):
+        put(channel, 1)
+    assert got == [1]
+    with pytest.raises(queue.Empty):
+        channel.get_nowait()
 
 
 # --- a model --------------------------------------------------------------------------

@@ -26,7 +26,7 @@ def cases_of_cpython() -> type[unittest.TestCase] | None:
     except ImportError:
         return None
 
-    class QueueTest(theirs.BaseQueueTestMixin, unittest.TestCase):  # type: ignore[misc, name-defined]
+    class QueueTest(theirs.BaseQueueTestMixin, unittest.TestCase):
         queue = types.SimpleNamespace(
             Queue=Queue, Full=queue.Full, Empty=queue.Empty, ShutDown=ShutDown
         )

@@ -171,18 +171,18 @@ def test_wrong_arguments_are_refused() -> None:
         (ValueError, lambda: select(default=1)),
         (ValueError, lambda: select(channel.put_op(1), channel.get_op())),
         (ValueError, lambda: select(channel.get_op(), timeout=math.nan)),
-        (TypeError, lambda: select(channel)),  # type: ignore[call-overload]
-        (TypeError, lambda: select(channel.get_op(), 1)),  # type: ignore[call-overload]
+        (TypeError, lambda: select(channel)),
+        (TypeError, lambda: select(channel.get_op(), 1)),
         (
             TypeError,
-            lambda: select(channel.get_op(), block=1),  # type: ignore[call-overload]
+            lambda: select(channel.get_op(), block=1),
         ),
         (
             TypeError,
-            lambda: select(channel.get_op(), timeout=""),  # type: ignore[call-overload]
+            lambda: select(channel.get_op(), timeout=""),
         ),
-        (TypeError, lambda: Operation()),  # type: ignore[call-arg]
-        (TypeError, lambda: channel.put_op()),  # type: ignore[call-arg]
+        (TypeError, lambda: Operation()),
+        (TypeError, lambda: channel.put_op()),
     ]
     for error, call in wrong:
         with pytest.raises(error):
@@ -197,7 +197,7 @@ def test_looks() -> None:
     channel: Channel[int] = Channel(1)
     assert repr(channel.put_op(1)).startswith("<put_op(1) of <taskrt.Channel")
     assert repr(channel.get_op()).startswith("<get_op() of <taskrt.Channel")
-    assert Operation[int].__origin__ is Operation  # type: ignore[attr-defined]
+    assert Operation[int].__origin__ is Operation
 
 
 def test_cancelled_select_leaves_nothing_behind(threads: int) -> None:
