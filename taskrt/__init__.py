@@ -6,7 +6,15 @@
 """
 
 from taskrt.runtime import __version__ as __version__  # isort: skip  (first: greenlet)
-from taskrt.errors import Cancelled, CancelledError, DeadlockError, TaskLostError
+from taskrt.channels import Channel, Queue, select
+from taskrt.errors import (
+    Cancelled,
+    CancelledError,
+    ChannelClosed,
+    DeadlockError,
+    ShutDown,
+    TaskLostError,
+)
 from taskrt.runtime import (
     available_cpus,
     get_include,
@@ -34,7 +42,11 @@ __all__ = [
     "INHERIT",
     "Cancelled",
     "CancelledError",
+    "Channel",
+    "ChannelClosed",
     "DeadlockError",
+    "Queue",
+    "ShutDown",
     "Spawner",
     "Task",
     "TaskLostError",
@@ -46,6 +58,7 @@ __all__ = [
     "get_include",
     "info",
     "num_threads",
+    "select",
     "set_num_threads",
     "shutdown",
     "spawn",

@@ -1,12 +1,20 @@
 """The exceptions that taskrt raises."""
 
 import concurrent.futures
+import sys
+
+if sys.version_info >= (3, 13):
+    from queue import ShutDown as _ShutDown
+else:
+    _ShutDown = Exception
 
 __all__ = [
     "Cancelled",
     "CancelledError",
+    "ChannelClosed",
     "DeadlockError",
     "NativeError",
+    "ShutDown",
     "TaskLostError",
 ]
 
@@ -29,6 +37,20 @@ class Cancelled(BaseException):
     """
 
     __module__ = "taskrt"
+
+
+class ChannelClosed(Exception):  # noqa: N818 - a state, as `Cancelled`
+    """Raised by a put into a closed channel, and by a get from one that is also empty.
+
+    `channel` is the one. Where it was closed with an error, a get raises that instead,
+    and the put has it as its cause.
+    """
+
+    __module__ = "taskrt"
+
+    def __init__(self, message: str = "", channel: object = None) -> None:
+        super().__init__(message)
+        self.channel = channel
 
 
 class DeadlockError(RuntimeError):
@@ -54,6 +76,15 @@ class NativeError(RuntimeError):
     def __str__(self) -> str:
         what = f"a native task failed with status {self.status}"
         return what if self.message is None else f"{what}: {self.message}"
+
+
+class ShutDown(_ShutDown):
+    """Raised by a put into a `Queue` that was shut down, and by a get once it is empty.
+
+    Where Python has it, from 3.13 on, a `queue.ShutDown`.
+    """
+
+    __module__ = "taskrt"
 
 
 class TaskLostError(RuntimeError):

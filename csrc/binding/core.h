@@ -439,7 +439,9 @@ typedef struct Core {
     PyTypeObject *task_type;
     PyTypeObject *spawner_type;
     PyTypeObject *scope_type;
+    PyTypeObject *operation_type; /* for select() */
     PyObject *cancelled_error, *cancelled, *deadlock_error, *lost_error, *native_error;
+    PyObject *channel_closed, *queue_empty, *queue_full;
     PyObject *inherit; /* Spawner's default for context */
     PyObject *minus_one;
     /* Names that are looked up again and again. Made anew each time they would pile up
@@ -448,6 +450,7 @@ typedef struct Core {
         PyObject *timeout, *asyncio_events, *get_running_loop, *set_running_loop;
         PyObject *threading, *enumerate, *ident, *daemon, *notes, *add_note;
         PyObject *split;
+        PyObject *fallback; /* "default" */
     } str;
     PyObject *runner_function, *hub_function, *interrupt_function, *host_function;
     PyObject *signal_function, *getsignal_function, *wakeup_function; /* NULL until */
@@ -593,6 +596,8 @@ PyObject *core_sum(PyObject *, PyObject *);
 
 extern PyType_Spec spawner_spec; /* spawn.c */
 extern PyType_Spec event_spec, lock_spec, rlock_spec, semaphore_spec, bounded_spec;
+extern PyType_Spec channel_spec, operation_spec;
+PyObject *core_select(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *core_spawn(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *core_spawn_in(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 

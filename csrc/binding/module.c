@@ -144,6 +144,39 @@ PyDoc_STRVAR(set_num_threads_doc, "set_num_threads(n, /)\n--\n\n"
                                   "Raises ValueError or TypeError for another n, "
                                   "OSError if a thread cannot be started.");
 
+PyDoc_STRVAR(
+    select_doc,
+    "select(*operations, timeout=None, default=...)\n--\n\n"
+    "Do one of several operations on channels, the first that is possible; return its "
+    "index and\n"
+    "the item that it got, None for a put.\n\n"
+    "operations  made by channel.put_op(item) and channel.get_op()\n"
+    "timeout     seconds to wait at most; None for no limit, 0 or less only looks\n"
+    "default     what is returned with the index -1 if none is possible: at once, or "
+    "after\n"
+    "            timeout seconds if that is given; without it, TimeoutError is "
+    "raised\n\n"
+    "If several are possible now, each is as likely as the others; none of the others "
+    "leaves a\n"
+    "trace. A step on a closed channel is possible, unless it gets an item that is "
+    "left there,\n"
+    "and ends with the error that put() or get() would raise; a ChannelClosed has the "
+    "channel.\n"
+    "Several may be for the same channel, but not puts and gets. Channels only: for a "
+    "task,\n"
+    "bind a channel to it. Raises ValueError without operations, or for a put and a "
+    "get of one\n"
+    "channel; TypeError for anything else; Cancelled, see put() and get(). A "
+    "suspension point,\n"
+    "unless it only looks, and a checkpoint. Source: Go's select.\n\n"
+    ">>> from taskrt import Channel, select\n"
+    ">>> a, b = Channel(1), Channel(1)\n"
+    ">>> b.put('from b')\n"
+    ">>> select(a.get_op(), b.get_op())\n"
+    "(1, 'from b')\n"
+    ">>> select(a.get_op(), b.get_op(), default='nothing')\n"
+    "(-1, 'nothing')");
+
 #define FAST(fn) (PyCFunction)(void (*)(void))(fn), METH_FASTCALL | METH_KEYWORDS
 static PyMethodDef functions[] = {
     {"spawn", FAST(core_spawn), spawn_doc},
@@ -159,6 +192,7 @@ static PyMethodDef functions[] = {
     {"wait_writable", (PyCFunction)(void (*)(void))core_wait_writable,
      METH_FASTCALL | METH_KEYWORDS, wait_writable_doc},
     {"notify_closing", core_notify_closing, METH_O, notify_closing_doc},
+    {"select", FAST(core_select), select_doc},
     {"checkpoint", core_checkpoint, METH_NOARGS, checkpoint_doc},
     {"cancel_requested", core_cancel_requested, METH_NOARGS, cancel_requested_doc},
     {"thread_id", core_thread_id, METH_NOARGS, thread_id_doc},
@@ -212,7 +246,8 @@ add_primitives(PyObject *module)
     return semaphore && add_type(module, &bounded_spec, semaphore) &&
                    add_type(module, &lock_spec, NULL) &&
                    add_type(module, &rlock_spec, NULL) &&
-                   add_type(module, &event_spec, NULL)
+                   add_type(module, &event_spec, NULL) &&
+                   add_type(module, &channel_spec, NULL)
                ? 0
                : -1;
 }
@@ -221,27 +256,33 @@ static int
 get_errors(Core *state)
 {
     PyObject *const errors = PyImport_ImportModule("taskrt.errors");
-    if (!errors) {
+    PyObject *const queue = errors ? PyImport_ImportModule("queue") : NULL;
+    if (!queue) {
+        Py_XDECREF(errors);
         return -1;
     }
     const struct {
-        PyObject **where;
+        PyObject **where, *module;
         const char *name;
     } names[] = {
-        {&state->cancelled_error, "CancelledError"},
-        {&state->cancelled, "Cancelled"},
-        {&state->deadlock_error, "DeadlockError"},
-        {&state->lost_error, "TaskLostError"},
-        {&state->native_error, "NativeError"},
+        {&state->cancelled_error, errors, "CancelledError"},
+        {&state->cancelled, errors, "Cancelled"},
+        {&state->deadlock_error, errors, "DeadlockError"},
+        {&state->lost_error, errors, "TaskLostError"},
+        {&state->native_error, errors, "NativeError"},
+        {&state->channel_closed, errors, "ChannelClosed"},
+        {&state->queue_empty, queue, "Empty"},
+        {&state->queue_full, queue, "Full"},
     };
     int status = 0;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        *names[i].where = PyObject_GetAttrString(errors, names[i].name);
+        *names[i].where = PyObject_GetAttrString(names[i].module, names[i].name);
         if (!*names[i].where) {
             status = -1;
         }
     }
     Py_DECREF(errors);
+    Py_DECREF(queue);
     return status;
 }
 
@@ -263,6 +304,7 @@ get_names(Core *state)
         {&state->str.notes, "__notes__"},
         {&state->str.add_note, "add_note"},
         {&state->str.split, "split"},
+        {&state->str.fallback, "default"},
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         *names[i].where = PyUnicode_InternFromString(names[i].name);
@@ -310,15 +352,17 @@ core_exec(PyObject *module)
     state->task_type = add_type(module, &task_spec, NULL);
     state->spawner_type = add_type(module, &spawner_spec, NULL);
     state->scope_type = add_type(module, &scope_spec, NULL);
+    state->operation_type = add_type(module, &operation_spec, NULL);
     state->minus_one = PyLong_FromLong(-1);
     state->runner_function = PyCFunction_New(&runner_def, NULL);
     state->hub_function = PyCFunction_New(&hub_def, NULL);
     state->host_function = PyCFunction_New(&host_def, NULL);
     state->interrupt_function = PyCFunction_New(&interrupt_def, NULL);
     if (!state->task_type || !state->spawner_type || !state->scope_type ||
-        !state->minus_one || !state->runner_function || !state->hub_function ||
-        !state->host_function || !state->interrupt_function || get_names(state) < 0 ||
-        add_primitives(module) < 0 || get_errors(state) < 0 || get_inherit(state) < 0 ||
+        !state->operation_type || !state->minus_one || !state->runner_function ||
+        !state->hub_function || !state->host_function || !state->interrupt_function ||
+        get_names(state) < 0 || add_primitives(module) < 0 || get_errors(state) < 0 ||
+        get_inherit(state) < 0 ||
         PyModule_AddStringConstant(module, "__version__", TASKRT_VERSION) < 0 ||
         capi_add(module) < 0) {
         return -1;

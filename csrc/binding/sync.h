@@ -24,4 +24,48 @@ PyObject *sync_owner_name(uint64_t owner);
 int sync_acquire_arguments(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
                            PyObject *no_timeout, uint64_t *deadline_ns);
 
+/* ---- channels -------------------------------------------------------------------- */
+
+typedef struct ChannelObject {
+    PyObject_HEAD
+    PyObject *weakrefs;
+    trt_channel channel; /* items are owned */
+    /* Why it is closed: None; or an exception and its traceback, or None for that, as a
+     * tuple; or the Task it was bound to, which has failed or was cancelled. Owned. Set
+     * once, by the first that closes it, before that; NULL until then, and once it is
+     * garbage [close-reason]. */
+    _Atomic(PyObject *) reason;
+} ChannelObject;
+
+/* Something that can be done with a channel. */
+typedef struct Step {
+    ChannelObject *channel; /* borrowed */
+    PyObject *item;         /* to be put, borrowed; NULL: get one */
+} Step;
+
+/* One of several steps that is taken, at once or as soon as one is possible. */
+typedef struct Choice {
+    Awaited base;
+    const Step *steps;
+    size_t count;
+    size_t *order;         /* of trying; place for `count` */
+    ChannelObject **locks; /* their channels, each once, by address */
+    size_t lock_count;
+    size_t chosen;             /* the step that was taken */
+    trt_channel_result result; /* of that; MUST_WAIT: none was */
+    PyObject *item;            /* that was got, owned */
+} Choice;
+
+/* Take one of the steps. 1: `chosen` was taken, `item` says what was got; 0: none was
+ * possible before the deadline; −1: error set, and nothing was done, but for a put
+ * whose item was taken just before a signal handler raised. A suspension point unless
+ * the deadline is SYNC_NOW; wait_checkpoint goes before. */
+int choice_take(Worker *w, Choice *self, uint64_t deadline_ns);
+/* The same for one step. `*got` becomes the item that was got, or NULL. */
+int choice_take_step(Worker *w, const Step *step, PyObject **got, uint64_t deadline_ns);
+
+/* Raise what a step on a closed channel ends with. */
+void channel_raise_closed(ChannelObject *self, bool is_put);
+PyObject *operation_new(ChannelObject *channel, PyObject *item);
+
 #endif

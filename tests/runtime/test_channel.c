@@ -402,6 +402,41 @@ test_clear_takes_out_all_in_order(void)
     trt_channel_destroy(&c);
 }
 
+static int
+expect_next(void *item, void *arg)
+{
+    int **const next = arg;
+    CHECK(item == (*next)++);
+    return item == &things[5] ? 7 : 0;
+}
+
+static void
+test_visit_sees_all_in_order_until_told_to_stop(void)
+{
+    trt_channel c;
+    int *next = &things[0];
+    trt_channel_init(&c, 20);
+    CHECK_EQ(trt_channel_visit(&c, expect_next, &next), 0);
+    for (int n = 0; n < 6; n++) {
+        check_put(&c, &things[60]);
+        check_get(&c, &things[60]); /* so that what follows wraps */
+    }
+    for (int n = 0; n < 5; n++) {
+        check_put(&c, &things[n]);
+    }
+    CHECK_EQ(trt_channel_visit(&c, expect_next, &next), 0);
+    CHECK(next == &things[5]);
+    check_put(&c, &things[5]);
+    check_put(&c, &things[6]);
+    next = &things[0];
+    CHECK_EQ(trt_channel_visit(&c, expect_next, &next), 7);
+    CHECK(next == &things[6]);
+    for (int n = 0; n < 7; n++) {
+        check_get(&c, &things[n]);
+    }
+    trt_channel_destroy(&c);
+}
+
 /* ---- several channels at once ---------------------------------------------------- */
 
 static void
@@ -500,6 +535,7 @@ main(int argc, char **argv)
     RUN(test_close_refuses_puts_and_lets_the_rest_be_got);
     RUN(test_close_wakes_getters_with_nothing);
     RUN(test_clear_takes_out_all_in_order);
+    RUN(test_visit_sees_all_in_order_until_told_to_stop);
     RUN(test_waiter_at_several_channels_is_served_at_one);
     RUN(test_two_that_wait_at_several_channels_meet_once);
     return check_end();

@@ -64,8 +64,8 @@ trt_worker_push(trt_worker *w, void *item)
     return 0;
 }
 
-static uint64_t
-next_random(trt_worker *w)
+uint64_t
+trt_worker_random(trt_worker *w)
 {
     uint64_t x = w->random; /* xorshift64, Marsaglia 2003 */
     x ^= x << 13;
@@ -99,7 +99,7 @@ steal(trt_worker *w)
     size_t count;
     trt_worker *const *table = trt_pool_workers(w->pool, &count);
     for (int round = 0; round < STEAL_ROUNDS; round++) {
-        const size_t first = (size_t)(next_random(w) % count);
+        const size_t first = (size_t)(trt_worker_random(w) % count);
         for (size_t i = 0; i < count; i++) {
             trt_worker *const victim = table[(first + i) % count];
             if (victim == w) {
@@ -137,7 +137,7 @@ trt_worker_steal_frame(trt_worker *w, const _Atomic(uint32_t) **work)
     trt_worker_search(w);
     size_t count;
     trt_worker *const *table = trt_pool_workers(w->pool, &count);
-    const size_t first = (size_t)(next_random(w) % count);
+    const size_t first = (size_t)(trt_worker_random(w) % count);
     for (size_t i = 0; i < count; i++) {
         trt_worker *const victim = table[(first + i) % count];
         trt_frames *const frames = victim == w ? NULL : shown_frames(victim);

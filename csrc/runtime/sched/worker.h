@@ -53,7 +53,7 @@ typedef struct trt_worker {
     bool takes_injected;   /* whether it takes from the injector */
     bool searching;        /* whether the sleep word counts this worker as a searcher */
     uint32_t tick;         /* takes so far, for the injector's turn */
-    uint64_t random;       /* xorshift state that picks the first victim; never 0 */
+    uint64_t random;       /* xorshift state, see trt_worker_random; never 0 */
 } trt_worker;
 
 /* Prepare `w` and enter it into the pool's table, where thieves find it. Any thread.
@@ -62,6 +62,10 @@ int trt_worker_init(trt_worker *w, struct trt_pool *pool, trt_worker_kind kind);
 
 /* Release what init took. Only when no other thread can reach the pool any more. */
 void trt_worker_destroy(trt_worker *w);
+
+/* A number that nobody foresees who is not told the worker's place: the first victim of
+ * a thief, the order of a select. Never 0. Owner. */
+uint64_t trt_worker_random(trt_worker *w);
 
 /* Make `item` available to all workers and wake one if that is needed. Owner. Returns 0
  * or -ENOMEM, then nothing has happened. */

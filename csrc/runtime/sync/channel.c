@@ -225,6 +225,16 @@ trt_channel_clear(trt_channel *c, void (*drop)(void *item, void *arg), void *arg
     return count;
 }
 
+int
+trt_channel_visit(const trt_channel *c, int (*visit)(void *item, void *arg), void *arg)
+{
+    int result = 0;
+    for (size_t i = 0; i < c->count && result == 0; i++) {
+        result = visit(*place(c, i), arg);
+    }
+    return result;
+}
+
 size_t
 trt_channel_count(trt_channel *c)
 {

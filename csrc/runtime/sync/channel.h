@@ -80,6 +80,12 @@ bool trt_channel_close(trt_channel *c);
 size_t trt_channel_clear(trt_channel *c, void (*drop)(void *item, void *arg),
                          void *arg);
 
+/* Call visit(item, arg) for each item that is held, until one returns something else
+ * than 0, which is returned. Without the lock: the caller knows that nobody uses the
+ * channel meanwhile, as a garbage collector does. */
+int trt_channel_visit(const trt_channel *c, int (*visit)(void *item, void *arg),
+                      void *arg);
+
 /* Items that are held at some moment during the call. */
 size_t trt_channel_count(trt_channel *c);
 
