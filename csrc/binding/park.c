@@ -92,14 +92,19 @@ shields_from_task(Fiber *fiber)
     return shielded;
 }
 
-/* Enter the wait where cancellation and the search for circles find it. 0; or −1 with
- * an error set and nothing entered. */
+/* Enter the wait where cancellation and the search for circles find it. The deadline
+ * becomes the earliest that is in force; those of scopes are read under the lock, so
+ * that whoever changes one later finds the wait. 0; or −1 with an error set and nothing
+ * entered. */
 static int
-enter_wait(Fiber *fiber, Wait *wait, TaskObject *task, bool timed)
+enter_wait(Fiber *fiber, Wait *wait, TaskObject *task, uint64_t *deadline)
 {
     bool cycle = false, cancelled = false;
     trt_mutex_lock(&core->waits);
     cancelled = wait_cancel_requested(fiber); /* [cancel-wait] */
+    const uint64_t scopes = scope_deadline(fiber->scope);
+    *deadline = *deadline < scopes ? *deadline : scopes;
+    const bool timed = *deadline != TRT_FOREVER;
     cycle = task && !timed && wait_closes_circle_locked(fiber, task, wait->on_thread);
     if (!cancelled && !cycle) {
         scope_add_wait_locked(fiber->scope, wait);
@@ -156,9 +161,12 @@ static int
 sleep_on_thread(Worker *w, const Awaited *awaited, Wait *wait, uint64_t deadline)
 {
     const bool is_main = w->base.kind == TRT_WORKER_MAIN;
-    /* What is awaited, or may be awaited by that: only others can run it now. */
+    /* What is awaited, or may be awaited by that: only others can run it now. Who will
+     * end a wait for something else than a task is unknown: perhaps a task that only a
+     * thread that does not wait would have run. */
     const bool leaves_work =
-        is_pending(awaited->task) || trt_deque_size(&w->base.deque) > 0;
+        trt_deque_size(&w->base.deque) > 0 ||
+        (awaited->task ? is_pending(awaited->task) : awaited->nodes > 0);
     trt_worker_stop_searching(
         &w->base); /* handlers may run, and nobody may count on us */
     if (leaves_work && lifecycle_enter_blocked() < 0) {
@@ -281,9 +289,10 @@ end_sleep(Fiber *fiber, Wait *wait, wake_reason *reason, bool park_failed)
     return trt_load_acquire(&wait->base.decision) == TRT_WAITER_FIRED;
 }
 
-/* What a wait that did not fail comes to, as wait_once returns it. */
+/* What a wait that did not fail comes to, as wait_once returns it. `deadline`: the
+ * caller's own. */
 static int
-judge(Fiber *fiber, bool fired, wake_reason reason)
+judge(Fiber *fiber, bool fired, wake_reason reason, uint64_t deadline)
 {
     if (fired) {
         /* At exit all that waits is cancelled, in no order: what is waited for may have
@@ -297,18 +306,20 @@ judge(Fiber *fiber, bool fired, wake_reason reason)
     case WAKE_CANCELLED:
         return wait_checkpoint(fiber) < 0 ? -1 : 2;
     default:
-        /* Perhaps by a scope's deadline, which is not the caller's. */
-        return fiber->scope && wait_checkpoint(fiber) < 0 ? -1 : 0;
+        if (fiber->scope && wait_checkpoint(fiber) < 0) {
+            return -1;
+        }
+        /* Or by a scope's deadline that has been put off meanwhile. */
+        return deadline > trt_clock_now_ns() ? 2 : 0;
     }
 }
 
 int
-wait_once(Worker *w, Awaited *awaited, uint64_t deadline)
+wait_once(Worker *w, Awaited *awaited, uint64_t own_deadline)
 {
     Fiber *const fiber = w->current;
     TaskObject *const self = fiber->task;
-    const uint64_t scopes = scope_deadline(fiber->scope);
-    deadline = deadline < scopes ? deadline : scopes;
+    uint64_t deadline = own_deadline;
     Wait *const wait = malloc(sizeof *wait + awaited->nodes * sizeof wait->nodes[0]);
     awaited->has_come = false;
     if (!wait) {
@@ -322,7 +333,7 @@ wait_once(Worker *w, Awaited *awaited, uint64_t deadline)
     trt_store_relaxed(&wait->delivered, false);
     const bool on_thread = wait->on_thread;
     const bool stepped = wait_suspend_task(self);
-    int status = enter_wait(fiber, wait, awaited->task, deadline != TRT_FOREVER);
+    int status = enter_wait(fiber, wait, awaited->task, &deadline);
     if (status < 0) {
         if (stepped) {
             wait_resume_task(self);
@@ -346,7 +357,7 @@ wait_once(Worker *w, Awaited *awaited, uint64_t deadline)
     }
     awaited->has_come = fired || !added;
     if (status == 0) {
-        status = judge(fiber, fired, reason);
+        status = judge(fiber, fired, reason, own_deadline);
     }
     if (fired && added && awaited->served) {
         awaited->served(awaited, wait);

@@ -21,10 +21,13 @@ struct ScopeObject {
     _Atomic(uint32_t) cancelled;
     _Atomic(uint64_t) deadline_ns;
     _Atomic(PyObject *) reason; /* owned; set once, before `cancelled` */
+    _Atomic(uint32_t) entered;  /* set once, by who enters it */
     bool shield;                /* constant */
-    bool entered, caught;       /* by the task that enters it */
+    bool caught;                /* by the task that enters it */
     Fiber *fiber;               /* that it was entered on, or NULL */
-    /* While it is entered: alive, since it is left later. */
+    uint32_t generation;        /* of the process that has entered it */
+    /* Set when it is entered, owned. Kept when it is left: another thread may still
+     * look outwards from a task that has ended just now. */
     ScopeObject *parent;
     /* Guarded by core->waits: */
     ScopeObject *first_child, *next, *previous;
@@ -213,7 +216,8 @@ link_scope(Fiber *fiber, ScopeObject *scope)
 {
     ScopeObject *const parent = fiber->scope;
     scope->fiber = fiber;
-    scope->parent = parent;
+    scope->generation = trt_load_relaxed(&core->generation);
+    scope->parent = (ScopeObject *)Py_XNewRef((PyObject *)parent);
     trt_mutex_lock(&core->waits);
     if (parent) {
         scope->next = parent->first_child;
@@ -262,12 +266,11 @@ scope_enter(ScopeObject *self, PyObject *Py_UNUSED(ignored))
     if (!w) {
         return NULL;
     }
-    if (self->entered) {
+    if (trt_exchange_seq_cst(&self->entered, 1)) {
         PyErr_SetString(PyExc_RuntimeError,
                         "a CancelScope can be entered once: make a new one");
         return NULL;
     }
-    self->entered = true;
     link_scope(w->current, self);
     return Py_NewRef((PyObject *)self);
 }
@@ -293,8 +296,11 @@ split_group(PyObject *group, PyObject **rest)
         Py_XDECREF(halves);
         return -1;
     }
-    PyObject *const half = PyTuple_GET_ITEM(halves, 1);
-    *rest = half == Py_None ? NULL : Py_NewRef(half);
+    if (PyTuple_GET_ITEM(halves, 0) == Py_None) {
+        *rest = Py_NewRef(group); /* its other half is a copy */
+    } else if (PyTuple_GET_ITEM(halves, 1) != Py_None) {
+        *rest = Py_NewRef(PyTuple_GET_ITEM(halves, 1));
+    }
     Py_DECREF(halves);
     return 0;
 }
@@ -306,6 +312,9 @@ scope_exit(ScopeObject *self, PyObject *const *args, Py_ssize_t nargs)
     if (nargs != 3) {
         PyErr_SetString(PyExc_TypeError, "__exit__() takes 3 arguments");
         return NULL;
+    }
+    if (self->fiber && self->generation != trt_load_relaxed(&core->generation)) {
+        Py_RETURN_FALSE; /* a fork's child, where nobody is in a scope any more */
     }
     if (!w || !self->fiber || w->current->scope != self) {
         PyErr_SetString(PyExc_RuntimeError,
@@ -399,6 +408,16 @@ scope_traverse(ScopeObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(trt_load_relaxed(&self->reason));
+    Py_VISIT(self->parent);
+    return 0;
+}
+
+static int
+scope_clear(ScopeObject *self)
+{
+    PyObject *const reason = trt_load_relaxed(&self->reason);
+    trt_store_relaxed(&self->reason, NULL);
+    Py_XDECREF(reason);
     return 0;
 }
 
@@ -407,9 +426,11 @@ scope_dealloc(ScopeObject *self)
 {
     PyTypeObject *const type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    Py_XDECREF(trt_load_relaxed(&self->reason));
+    Py_TRASHCAN_BEGIN(self, scope_dealloc) scope_clear(self);
+    Py_CLEAR(self->parent);
     type->tp_free(self);
     Py_DECREF(type);
+    Py_TRASHCAN_END
 }
 
 static PyObject *
@@ -454,7 +475,9 @@ scope_set_deadline(ScopeObject *self, PyObject *value, void *Py_UNUSED(closure))
     const uint64_t before = trt_load_relaxed(&self->deadline_ns);
     trt_store_seq_cst(&self->deadline_ns, deadline_ns);
     if (deadline_ns < before) {
-        wake_all(self, WAKE_SIGNAL); /* who waits there takes the new one to bed */
+        /* Who waits there takes the new one to bed. Who is on the way there looks for
+         * it under the lock, as enter_wait does. */
+        wake_all(self, WAKE_SIGNAL);
     }
     return 0;
 }
@@ -520,13 +543,10 @@ static PyGetSetDef scope_getset[] = {
 };
 
 static PyType_Slot scope_slots[] = {
-    {Py_tp_doc, (void *)scope_doc},
-    {Py_tp_new, scope_new},
-    {Py_tp_methods, scope_methods},
-    {Py_tp_getset, scope_getset},
-    {Py_tp_traverse, scope_traverse},
-    {Py_tp_dealloc, scope_dealloc},
-    {0, NULL},
+    {Py_tp_doc, (void *)scope_doc},   {Py_tp_new, scope_new},
+    {Py_tp_methods, scope_methods},   {Py_tp_getset, scope_getset},
+    {Py_tp_traverse, scope_traverse}, {Py_tp_clear, scope_clear},
+    {Py_tp_dealloc, scope_dealloc},   {0, NULL},
 };
 
 PyType_Spec scope_spec = {

@@ -86,6 +86,15 @@ wait_checkpoint(Fiber *fiber)
 
 enum { CIRCLE_MAX = 64 }; /* calls into Python inside one another, while looking */
 
+/* Whether its wait is undecided: a stack that was cancelled goes on when it gets to it,
+ * however the task that it awaited does. */
+static bool
+is_waiting_locked(const Fiber *stack)
+{
+    return stack->wait &&
+           trt_load_acquire(&stack->wait->base.decision) == TRT_WAITER_WAITING;
+}
+
 /* Whether `stack` waits, over any number of others, for `fiber`. What a stack waits
  * for: the task that it awaits, and all that call Python for native work that runs on
  * it. Each stack is looked at once in a search. */
@@ -104,7 +113,7 @@ waits_for_locked(Fiber *stack, Fiber *fiber, bool on_thread, int depth)
             }
         }
         TaskObject *const task = stack->awaited;
-        if (!task || task_is_finished(task) ||
+        if (!task || task_is_finished(task) || !is_waiting_locked(stack) ||
             trt_task_get_state(&task->base) == TRT_TASK_PENDING ||
             !trt_load_relaxed(&task->fiber)) {
             return false;
