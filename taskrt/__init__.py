@@ -7,6 +7,8 @@
 
 from taskrt.runtime import __version__ as __version__  # isort: skip  (first: greenlet)
 from taskrt.errors import Cancelled, CancelledError, DeadlockError, TaskLostError
+from taskrt.groups import TaskGroup
+from taskrt.locals import TaskLocal
 from taskrt.runtime import (
     available_cpus,
     get_include,
@@ -19,38 +21,58 @@ from taskrt.runtime import (
 )
 from taskrt.tasks import (
     INHERIT,
+    CancelScope,
     Spawner,
     Task,
     cancel_requested,
     checkpoint,
     current_task,
     fetch,
+    sleep,
     spawn,
     wait,
     yield_now,
 )
+from taskrt.timeouts import fail_after, move_on_after
+from taskrt.timers import Timer, spawn_after, spawn_later
+from taskrt.waits import as_completed, fetch_all, join, race, wait_all, wait_any
 
 __all__ = [
     "INHERIT",
+    "CancelScope",
     "Cancelled",
     "CancelledError",
     "DeadlockError",
     "Spawner",
     "Task",
+    "TaskGroup",
+    "TaskLocal",
     "TaskLostError",
+    "Timer",
+    "as_completed",
     "available_cpus",
     "cancel_requested",
     "checkpoint",
     "current_task",
+    "fail_after",
     "fetch",
+    "fetch_all",
     "get_include",
     "info",
+    "join",
+    "move_on_after",
     "num_threads",
+    "race",
     "set_num_threads",
     "shutdown",
+    "sleep",
     "spawn",
+    "spawn_after",
+    "spawn_later",
     "stats",
     "thread_id",
     "wait",
+    "wait_all",
+    "wait_any",
     "yield_now",
 ]

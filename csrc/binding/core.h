@@ -52,6 +52,12 @@ enum {
      * does not start such a task of its own accord: it would have to finish it, and a
      * main that has left taskrt to join that very thread would not. */
     TASK_FOREIGN = TRT_TASK_FIRST_OWN_FLAG << 1,
+    /* Made for later, see spawn.c: nobody runs it before it is released. */
+    TASK_HELD = TRT_TASK_FIRST_OWN_FLAG << 2,
+    TASK_RELEASED = TRT_TASK_FIRST_OWN_FLAG << 3, /* or cancelled; set once */
+    TASK_COUNTED = TRT_TASK_FIRST_OWN_FLAG << 5,  /* before it was released */
+    /* A failure that nobody has observed is reported when the task ends. */
+    TASK_REPORTS = TRT_TASK_FIRST_OWN_FLAG << 4,
 };
 
 /* A task. Not tracked by the collector while a queue or a thread holds it, since it
@@ -75,6 +81,7 @@ struct TaskObject {
     PyObject *traceback; /* failed: the traceback as it was then, or NULL */
     PyObject *name;      /* str, or NULL: made from the id when asked for */
     PyObject *site;      /* where it was spawned, under TASKRT_DEBUG; else NULL */
+    PyObject *locals;    /* dict of its TaskLocals, or NULL; by whoever runs it */
     PyObject *weakrefs;
     /* What cancel() was told, the first time; set once, by any thread [task-message].
      */
@@ -109,7 +116,7 @@ PyObject *task_name(TaskObject *task);
 PyObject *task_outcome(TaskObject *task);
 /* Cancel: see Task.cancel. `message` may be NULL. Whether it was still unfinished. */
 bool task_cancel(TaskObject *task, PyObject *message);
-/* Report a failure that nobody has observed and mark it as observed. */
+/* Report a failure and mark it as observed, unless it has been already. */
 void task_report(TaskObject *task);
 /* Whether a waiter is a done callback; those run after everybody was released. */
 bool task_waiter_is_callback(const trt_waiter *waiter);
@@ -299,6 +306,13 @@ void scope_add_wait_locked(ScopeObject *scope, Wait *wait);
 void scope_remove_wait_locked(Wait *wait);
 /* Leave scopes that a task has entered and not left. */
 void scope_unwind(Fiber *fiber, ScopeObject *base);
+/* Tell the scope that a task was born into that the task has failed. */
+void scope_fail(ScopeObject *scope);
+PyObject *core_cancel_on_failure(PyObject *, PyObject *);
+/* Take Cancelled out of a group of exceptions. 0: `*rest` is NULL if nothing else was
+ * in it, or a new reference, the group itself if Cancelled was not; −1 with an error
+ * set. */
+int scope_split_group(PyObject *group, PyObject **rest);
 /* Whether `inner` is `scope` or lies in it, with no shield between. */
 bool scope_covers(const ScopeObject *scope, const ScopeObject *inner);
 
@@ -430,6 +444,7 @@ typedef struct Core {
     PyTypeObject *task_type;
     PyTypeObject *spawner_type;
     PyTypeObject *scope_type;
+    PyTypeObject *subscription_type;
     PyObject *cancelled_error, *cancelled, *deadlock_error, *lost_error, *native_error;
     PyObject *inherit; /* Spawner's default for context */
     PyObject *minus_one;
@@ -583,6 +598,16 @@ extern PyType_Spec spawner_spec; /* spawn.c */
 extern PyType_Spec event_spec, lock_spec, rlock_spec, semaphore_spec, bounded_spec;
 PyObject *core_spawn(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *core_spawn_in(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *core_make(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *core_submit(PyObject *, PyObject *);
+/* Count a task that was held and now is not, unless somebody has. Whether it was this
+ * call. */
+bool spawn_release(TaskObject *task);
+PyObject *core_locals(PyObject *, PyObject *);
+
+extern PyType_Spec subscription_spec; /* subscription.c */
+bool subscription_is_waiter(const trt_waiter *waiter);
+PyObject *core_subscribe(PyObject *, PyObject *const *, Py_ssize_t);
 
 /* signals.c: interrupts of the main thread while it runs somebody else's task. */
 void signals_guard(Worker *w);

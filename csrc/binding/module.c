@@ -15,6 +15,33 @@ core_current_task(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     return Py_NewRef(task ? (PyObject *)task : Py_None);
 }
 
+/* _error_of(task): what it has failed with, or None; does not count as observing it. */
+static PyObject *
+core_error_of(PyObject *Py_UNUSED(module), PyObject *op)
+{
+    if (!Py_IS_TYPE(op, core->task_type)) {
+        PyErr_SetString(PyExc_TypeError, "_error_of() takes a Task");
+        return NULL;
+    }
+    TaskObject *const task = (TaskObject *)op;
+    const bool failed = trt_task_get_state(&task->base) == TRT_TASK_FAILED;
+    return Py_NewRef(failed ? task->result : Py_None);
+}
+
+PyObject *
+core_locals(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    Worker *const w = worker_current;
+    TaskObject *const task = w ? w->current->task : NULL;
+    if (!task) {
+        Py_RETURN_NONE;
+    }
+    if (!task->locals) {
+        task->locals = PyDict_New();
+    }
+    return Py_XNewRef(task->locals);
+}
+
 static PyObject *
 core_checkpoint(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
@@ -127,6 +154,13 @@ static PyMethodDef functions[] = {
     {"spawn", FAST(core_spawn), spawn_doc},
     {"_spawn_in", (PyCFunction)(void (*)(void))core_spawn_in,
      METH_FASTCALL | METH_KEYWORDS, NULL},
+    {"_make", FAST(core_make), "For timers."},
+    {"_submit", core_submit, METH_O, "For timers."},
+    {"_cancel_on_failure", core_cancel_on_failure, METH_O, "For groups."},
+    {"_subscribe", (PyCFunction)(void (*)(void))core_subscribe, METH_FASTCALL,
+     "For waits."},
+    {"_error_of", core_error_of, METH_O, "For timers."},
+    {"_locals", core_locals, METH_NOARGS, "For locals."},
     {"fetch", FAST(core_fetch), fetch_doc},
     {"wait", FAST(core_wait), wait_doc},
     {"current_task", core_current_task, METH_NOARGS, current_task_doc},
@@ -283,15 +317,19 @@ core_exec(PyObject *module)
     state->task_type = add_type(module, &task_spec, NULL);
     state->spawner_type = add_type(module, &spawner_spec, NULL);
     state->scope_type = add_type(module, &scope_spec, NULL);
+    PyObject *const subscription =
+        PyType_FromModuleAndSpec(module, &subscription_spec, NULL);
+    state->subscription_type = (PyTypeObject *)subscription; /* no name of the module */
     state->minus_one = PyLong_FromLong(-1);
     state->runner_function = PyCFunction_New(&runner_def, NULL);
     state->hub_function = PyCFunction_New(&hub_def, NULL);
     state->host_function = PyCFunction_New(&host_def, NULL);
     state->interrupt_function = PyCFunction_New(&interrupt_def, NULL);
     if (!state->task_type || !state->spawner_type || !state->scope_type ||
-        !state->minus_one || !state->runner_function || !state->hub_function ||
-        !state->host_function || !state->interrupt_function || get_names(state) < 0 ||
-        add_primitives(module) < 0 || get_errors(state) < 0 || get_inherit(state) < 0 ||
+        !state->subscription_type || !state->minus_one || !state->runner_function ||
+        !state->hub_function || !state->host_function || !state->interrupt_function ||
+        get_names(state) < 0 || add_primitives(module) < 0 || get_errors(state) < 0 ||
+        get_inherit(state) < 0 ||
         PyModule_AddStringConstant(module, "__version__", TASKRT_VERSION) < 0 ||
         capi_add(module) < 0) {
         return -1;

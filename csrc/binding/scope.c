@@ -23,6 +23,7 @@ struct ScopeObject {
     _Atomic(PyObject *) reason; /* owned; set once, before `cancelled` */
     _Atomic(uint32_t) entered;  /* set once, by who enters it */
     bool shield;                /* constant */
+    bool ends_on_failure;       /* constant once tasks are born into it */
     bool caught;                /* by the task that enters it */
     Fiber *fiber;               /* that it was entered on, or NULL */
     uint32_t generation;        /* of the process that has entered it */
@@ -172,6 +173,27 @@ cancel(ScopeObject *scope)
 }
 
 void
+scope_fail(ScopeObject *scope)
+{
+    if (scope->ends_on_failure) {
+        cancel(scope);
+    }
+}
+
+/* _cancel_on_failure(scope): have it cancelled by the first task born into it that
+ * fails. Before there is one. */
+PyObject *
+core_cancel_on_failure(PyObject *Py_UNUSED(module), PyObject *scope)
+{
+    if (!Py_IS_TYPE(scope, core->scope_type)) {
+        PyErr_SetString(PyExc_TypeError, "_cancel_on_failure() takes a CancelScope");
+        return NULL;
+    }
+    ((ScopeObject *)scope)->ends_on_failure = true;
+    Py_RETURN_NONE;
+}
+
+void
 scope_expire(ScopeObject *scope)
 {
     for (ScopeObject *s = scope; s; s = s->shield ? NULL : s->parent) {
@@ -284,10 +306,8 @@ takes(ScopeObject *self, Fiber *fiber)
            (self->shield || !wait_cancel_requested(fiber));
 }
 
-/* Take Cancelled out of a group of exceptions. What is to be raised instead: NULL for
- * nothing, or an exception. −1 with an error set. */
-static int
-split_group(PyObject *group, PyObject **rest)
+int
+scope_split_group(PyObject *group, PyObject **rest)
 {
     PyObject *const halves =
         PyObject_CallMethodOneArg(group, core->str.split, core->cancelled);
@@ -331,7 +351,7 @@ scope_exit(ScopeObject *self, PyObject *const *args, Py_ssize_t nargs)
             absorbs = true;
         } else if (PyErr_GivenExceptionMatches(error, PyExc_BaseExceptionGroup)) {
             PyObject *rest;
-            if (split_group(error, &rest) < 0) {
+            if (scope_split_group(error, &rest) < 0) {
                 Py_DECREF(scope);
                 return NULL;
             }

@@ -214,6 +214,9 @@ run_inline(Worker *w, TaskObject *task)
         task->generation != trt_load_relaxed(&core->generation) || !has_headroom(w)) {
         return false;
     }
+    if (task_flag(task, TASK_HELD) && !task_flag(task, TASK_RELEASED)) {
+        return false;
+    }
     if (task_flag(task, TRT_TASK_PINNED) && trt_load_relaxed(&task->pinned_to) != w) {
         return false;
     }
