@@ -109,6 +109,9 @@ class Family:
         if failure is None:
             try:
                 self._wait_for_all()
+                # Of a request that has ended a child that ran here, as a call, the wait
+                # has heard nothing.
+                _core.checkpoint()
                 return None
             except TaskLostError:  # in a forked child, where there are no children
                 self.closed = True

@@ -74,6 +74,9 @@ struct TaskObject {
     PyObject *kwnames;  /* tuple of the last args' names, or NULL */
     PyObject *context;  /* what it runs in; NULL: an empty one */
     ScopeObject *scope; /* that it is born into, see scope.c, owned; NULL: none */
+    /* The outermost scope that it has entered, borrowed; NULL: none. Guarded by
+     * core->waits. */
+    ScopeObject *entered;
     union {
         PyObject *result;  /* done: the value; failed: the exception; else NULL */
         TaskObject *outer; /* started: the task beneath on the same stack, borrowed */
@@ -306,6 +309,9 @@ void scope_add_wait_locked(ScopeObject *scope, Wait *wait);
 void scope_remove_wait_locked(Wait *wait);
 /* Leave scopes that a task has entered and not left. */
 void scope_unwind(Fiber *fiber, ScopeObject *base);
+/* Ask what is in the scopes that a task has entered to end, since the task is. The
+ * waits that this cuts short, to be delivered. Caller holds core->waits. */
+Wait *scope_ask_locked(TaskObject *task);
 /* Tell the scope that a task was born into that the task has failed. */
 void scope_fail(ScopeObject *scope);
 PyObject *core_cancel_on_failure(PyObject *, PyObject *);

@@ -202,8 +202,8 @@ task_execute(Fiber *fiber, TaskObject *task)
     if (!result) {
         final = take_failure(task, &result);
     }
-    unlink_task(fiber, task);
     scope_unwind(fiber, task->scope);
+    unlink_task(fiber, task);
     fiber->scope = outer_scope;
     if (enters_foreign) {
         trt_fetch_sub_seq_cst(&core->foreign_running,

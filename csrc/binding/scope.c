@@ -19,6 +19,10 @@ struct ScopeObject {
     /* Set once, by any thread, before it looks for waits; read by whoever is in the
      * scope, after it has entered its wait [cancel-wait]. */
     _Atomic(uint32_t) cancelled;
+    /* Of the outermost scope of a task: the task was asked to end. Set once, under
+     * core->waits; read as the one above. So tasks born into the scope learn of it, also
+     * while one of them runs on top of that task's stack. */
+    _Atomic(uint32_t) asked;
     _Atomic(uint64_t) deadline_ns;
     _Atomic(PyObject *) reason; /* owned; set once, before `cancelled` */
     _Atomic(uint32_t) entered;  /* set once, by who enters it */
@@ -57,7 +61,7 @@ scope_is_cancelled(ScopeObject *scope, const ScopeObject *base, bool *shielded)
     *shielded = false;
     for (ScopeObject *s = scope; s; s = s->parent) {
         in_task = in_task && s != base;
-        if (is_cancelled(s) || is_late(s)) {
+        if (is_cancelled(s) || is_late(s) || trt_load_relaxed(&s->asked)) {
             return true;
         }
         if (s->shield) {
@@ -152,6 +156,18 @@ decide_waits_locked(ScopeObject *top, wake_reason reason)
     return decided;
 }
 
+Wait *
+scope_ask_locked(TaskObject *task)
+{
+    ScopeObject *const scope = task->entered;
+    if (!scope || scope->shield || trt_load_relaxed(&scope->asked)) {
+        return NULL;
+    }
+    trt_store_seq_cst(&scope->asked, 1);
+    native_cancel_scope_locked(scope);
+    return decide_waits_locked(scope, WAKE_CANCELLED);
+}
+
 static void
 wake_all(ScopeObject *scope, wake_reason reason)
 {
@@ -240,7 +256,14 @@ link_scope(Fiber *fiber, ScopeObject *scope)
     scope->fiber = fiber;
     scope->generation = trt_load_relaxed(&core->generation);
     scope->parent = (ScopeObject *)Py_XNewRef((PyObject *)parent);
+    TaskObject *const task = fiber->task;
     trt_mutex_lock(&core->waits);
+    if (task && !task->entered) {
+        task->entered = scope;
+        if (!scope->shield && task_flag(task, TRT_TASK_CANCEL_REQUESTED)) {
+            trt_store_relaxed(&scope->asked, 1);
+        }
+    }
     if (parent) {
         scope->next = parent->first_child;
         if (scope->next) {
@@ -257,7 +280,11 @@ static ScopeObject *
 unlink_scope(Fiber *fiber)
 {
     ScopeObject *const scope = fiber->scope, *const parent = scope->parent;
+    TaskObject *const task = fiber->task;
     trt_mutex_lock(&core->waits);
+    if (task && task->entered == scope) {
+        task->entered = NULL;
+    }
     if (parent) {
         *(scope->previous ? &scope->previous->next : &parent->first_child) =
             scope->next;

@@ -18,6 +18,7 @@ task_new(PyObject *fn, PyObject *const *args, Py_ssize_t nargs, PyObject *kwname
     task->kwnames = Py_XNewRef(kwnames);
     task->context = NULL;
     task->scope = NULL;
+    task->entered = NULL;
     task->result = NULL;
     task->traceback = NULL;
     task->name = NULL;

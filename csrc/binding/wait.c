@@ -39,7 +39,10 @@ task_cancel(TaskObject *task, PyObject *message)
     Wait *wait;
     do {
         trt_mutex_lock(&core->waits);
-        wait = cancel_locked(task);
+        wait = scope_ask_locked(task);
+        if (!wait) {
+            wait = cancel_locked(task);
+        }
         trt_mutex_unlock(&core->waits);
         if (wait) {
             wait_deliver_all(wait);
