@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator
 
 import pytest
+from support.child import UNDER_ASAN
 from support.gates import Gate, join, pinned, until, until_suspended
 from support.native import pair
 
@@ -745,7 +746,7 @@ def test_ten_thousand_scopes_inside_one_another() -> None:
     scopes.clear()
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.skipif(UNDER_ASAN, reason="forks with threads")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_leaves_the_scope_it_was_born_in() -> None:
     pid = 0
