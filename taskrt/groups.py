@@ -86,7 +86,7 @@ class Family:
         return [error for error in found if error is not None]
 
     def _wait_for_all(self) -> None:
-        """Wait for those that are there, then for those spawned meanwhile, then close."""
+        """Wait for who is there, then for who was spawned meanwhile, then close."""
         while True:
             with self._lock:
                 self._sweep()
@@ -162,14 +162,14 @@ class TaskGroup:
     limit     how many of the tasks there may be at once, 1 or more; None: any number
 
     The end of the block waits for all tasks, those that tasks of the group have spawned
-    into it too. Errors leave it as an ExceptionGroup, even a single one: the block's own
-    first, then those of tasks in the order of their spawns. An error of the block has
-    the tasks cancelled, whatever on_error says, since they may wait for something from
-    it; so has a cancellation of what is around, which then goes on outwards. That tasks
-    were cancelled is no error. KeyboardInterrupt, SystemExit and GeneratorExit in the
-    block leave it as they are, when the tasks have ended; failures of tasks are reported
-    then as those that nobody fetches. Ctrl-C twice ends the wait for tasks: a note says
-    which are left.
+    into it too. Errors leave it as an ExceptionGroup, even a single one: the block's
+    own first, then those of tasks in the order of their spawns. An error of the block
+    has the tasks cancelled, whatever on_error says, since they may wait for something
+    from it; so has a cancellation of what is around, which then goes on outwards. That
+    tasks were cancelled is no error. KeyboardInterrupt, SystemExit and GeneratorExit in
+    the block leave it as they are, when the tasks have ended; failures of tasks are
+    reported then as those that nobody fetches. Ctrl-C twice ends the wait for tasks: a
+    note says which are left.
 
     Entered once, by a task or by any thread. The end is a suspension point. Raises
     ValueError or TypeError for other arguments. Source: Trio's nurseries, N. J. Smith,

@@ -67,5 +67,5 @@ class TaskLocal(Generic[_T]):
     def _values(self) -> dict[object, object]:
         values = _core._locals()
         if values is None:
-            values = self._outside.__dict__
-        return cast(dict[object, object], values)
+            return cast(dict[object, object], self._outside.__dict__)
+        return values

@@ -59,9 +59,8 @@ class fail_after:  # noqa: N801  (used as a function)
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> bool:
+    ) -> None:
         if self._scope.__exit__(kind, error, trace):
             raise TimeoutError(
                 f"the block was not done after {self._seconds} seconds"
             ) from None
-        return False

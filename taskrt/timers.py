@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import ParamSpec, TypeVar, TypeVarTuple, Unpack
+from typing import ParamSpec, TypeVar, TypeVarTuple
 
 from taskrt import _core, runtime
 from taskrt._core import Event, Task
@@ -29,8 +29,6 @@ _Ts = TypeVarTuple("_Ts")
 _HELD = 0
 _COUNTED = 1
 _KEEPER = 1 | 2 | 4  # counted, not on main if there are other threads, detached
-
-
 
 
 class _Keeper:
@@ -180,9 +178,9 @@ class Timer:
     def __init__(
         self,
         delay: float,
-        fn: Callable[[Unpack[_Ts]], object],
+        fn: Callable[[*_Ts], object],
         /,
-        *args: Unpack[_Ts],
+        *args: *_Ts,
         interval: float | None = None,
     ) -> None:
         if interval is not None and not interval > 0:

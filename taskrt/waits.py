@@ -69,7 +69,9 @@ def _as_list(tasks: Iterable[Task[_R]]) -> list[Task[_R]]:
     found = list(tasks)
     for task in found:
         if not isinstance(task, Task):
-            raise TypeError(f"expected taskrt.Task objects, not {type(task).__name__!r}")
+            raise TypeError(
+                f"expected taskrt.Task objects, not {type(task).__name__!r}"
+            )
     return found
 
 
@@ -219,9 +221,7 @@ class as_completed(Iterator[Task[_R]]):  # noqa: N801  (used as a function)
 
     __module__ = "taskrt"
 
-    def __init__(
-        self, tasks: Iterable[Task[_R]], timeout: float | None = None
-    ) -> None:
+    def __init__(self, tasks: Iterable[Task[_R]], timeout: float | None = None) -> None:
         self._arrivals = _Arrivals[_R](timeout)
         for task in _as_list(tasks):
             self._arrivals.add(task)
@@ -256,9 +256,7 @@ def _check(who: str, callables: tuple[Callable[[], object], ...]) -> None:
 @overload
 def join(first: Callable[[], _R1], /) -> tuple[_R1]: ...
 @overload
-def join(
-    first: Callable[[], _R1], second: Callable[[], _R2], /
-) -> tuple[_R1, _R2]: ...
+def join(first: Callable[[], _R1], second: Callable[[], _R2], /) -> tuple[_R1, _R2]: ...
 @overload
 def join(
     first: Callable[[], _R1], second: Callable[[], _R2], third: Callable[[], _R3], /
@@ -322,7 +320,7 @@ def join(*callables: Callable[[], object]) -> tuple[object, ...]:
 
 
 def race(*callables: Callable[[], _R]) -> _R:
-    """Call all of these in parallel, in tasks; return what the first to succeed returns.
+    """Call all of these in tasks; return what the first to succeed returns.
 
     The others are cancelled then, and waited for; their errors are dropped. If none
     succeeds, raises a group of all errors in the order given. If the caller is

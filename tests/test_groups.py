@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import gc
-import signal
 import threading
 import weakref
-from collections.abc import Callable
 
 import pytest
-from support.gates import Gate, here, join, until
+from support.gates import until
+from support.places import Place
 
 import taskrt
 from taskrt import (
-    Cancelled,
-    CancelledError,
     CancelScope,
     TaskGroup,
     checkpoint,
     fetch,
-    move_on_after,
     sleep,
     spawn,
     wait,
@@ -52,44 +48,10 @@ def types_of(group: BaseExceptionGroup) -> list[type]:
     return [type(error) for error in group.exceptions]
 
 
-def in_task(fn: Callable[[], object]) -> None:
-    fetch(spawn(fn))
-
-
-def on_main(fn: Callable[[], object]) -> None:
-    fn()
-
-
-def in_thread(fn: Callable[[], object]) -> None:
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            fn()
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    join(thread)
-    if errors:
-        raise errors[0]
-
-
-Run = Callable[[Callable[[], object]], None]
-
-
-@pytest.fixture(params=[on_main, in_task, in_thread])
-def run(request: pytest.FixtureRequest) -> Run:
-    """Run something on main, in a task, on a plain thread."""
-    where: Run = request.param
-    return where
-
-
 # --- all goes well --------------------------------------------------------------------
 
 
-def test_an_empty_group(run: Run) -> None:
+def test_an_empty_group(run: Place) -> None:
     def body() -> None:
         with TaskGroup() as group:
             pass
@@ -98,7 +60,7 @@ def test_an_empty_group(run: Run) -> None:
     run(body)
 
 
-def test_results_come_in_spawn_order(run: Run) -> None:
+def test_results_come_in_spawn_order(run: Place) -> None:
     def body() -> None:
         with TaskGroup() as group:
             for n in range(100):
@@ -114,7 +76,7 @@ def test_keywords_reach_the_function() -> None:
     assert fetch(task) == 255
 
 
-def test_the_end_waits_for_all(run: Run) -> None:
+def test_the_end_waits_for_all(run: Place) -> None:
     def body() -> None:
         ended = []
         with TaskGroup() as group:
@@ -125,7 +87,7 @@ def test_the_end_waits_for_all(run: Run) -> None:
     run(body)
 
 
-def test_grandchildren_are_waited_for(run: Run) -> None:
+def test_grandchildren_are_waited_for(run: Place) -> None:
     def body() -> None:
         ended = []
 
@@ -153,7 +115,7 @@ def test_a_long_chain_of_children() -> None:
     assert len(group.results) == 3001
 
 
-def test_groups_inside_groups(run: Run) -> None:
+def test_groups_inside_groups(run: Place) -> None:
     def branch(depth: int) -> int:
         if depth == 0:
             return 1
@@ -231,7 +193,7 @@ def test_wrong_arguments() -> None:
 # --- failures of tasks ----------------------------------------------------------------
 
 
-def test_a_single_failure_is_a_group_all_the_same(run: Run) -> None:
+def test_a_single_failure_is_a_group_all_the_same(run: Place) -> None:
     def body() -> None:
         error = ValueError("mine")
         with pytest.raises(ExceptionGroup) as caught:
@@ -243,7 +205,7 @@ def test_a_single_failure_is_a_group_all_the_same(run: Run) -> None:
     run(body)
 
 
-def test_the_first_failure_cancels_the_others(run: Run) -> None:
+def test_the_first_failure_cancels_the_others(run: Place) -> None:
     def body() -> None:
         trail: list[object] = []
         with pytest.raises(ExceptionGroup) as caught:
@@ -286,7 +248,7 @@ def test_failures_come_in_spawn_order() -> None:
         ]
 
 
-def test_with_wait_the_others_go_on(run: Run) -> None:
+def test_with_wait_the_others_go_on(run: Place) -> None:
     def body() -> None:
         event = Event()
 
@@ -375,7 +337,7 @@ def test_nested_groups_nest_their_errors() -> None:
     assert types_of(error) == [ValueError]
 
 
-def test_of_ten_thousand_one_fails(run: Run) -> None:
+def test_of_ten_thousand_one_fails(run: Place) -> None:
     def body() -> None:
         started = []
 
@@ -406,297 +368,10 @@ def test_a_hundred_thousand_suspended_tasks_all_clean_up() -> None:
     assert all(task.cancelled() for task in tasks)
 
 
-# --- failures of the block ------------------------------------------------------------
-
-
-def test_an_error_of_the_block_cancels_and_is_first(run: Run) -> None:
-    def body() -> None:
-        trail: list[object] = []
-
-        def clean_up() -> None:
-            try:
-                Event().wait()
-            finally:
-                raise KeyError
-
-        with pytest.raises(ExceptionGroup) as caught:
-            with TaskGroup() as group:
-                until_suspended(
-                    group.spawn(clean_up), group.spawn(wait_for_ever, trail, "out")
-                )
-                raise ValueError("the block's")
-        assert types_of(caught.value) == [ValueError, KeyError]
-        assert trail == ["out"]
-
-    run(body)
-
-
-@pytest.mark.parametrize("on_error", ["cancel", "wait"])
-def test_an_error_of_the_block_alone_is_a_group(on_error: str) -> None:
-    error = ValueError()
-    with pytest.raises(ExceptionGroup) as caught:
-        with TaskGroup(on_error=on_error) as group:  # type: ignore[arg-type]
-            group.spawn(Event().wait)
-            raise error
-    assert caught.value.exceptions == (error,)
-    assert caught.value.__suppress_context__
-
-
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_errors_for_the_program_leave_as_they_are(
-    kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reports: list[object] = []
-    monkeypatch.setattr("sys.unraisablehook", reports.append)
-    trail: list[object] = []
-
-    def clean_up() -> None:
-        try:
-            Event().wait()
-        finally:
-            raise KeyError
-
-    error = kind()
-    with pytest.raises(kind) as caught:
-        with TaskGroup() as group:
-            until_suspended(
-                group.spawn(wait_for_ever, trail, "out"), group.spawn(clean_up)
-            )
-            raise error
-    assert caught.value is error
-    assert trail == ["out"]
-    del group
-    gc.collect()
-    until(lambda: reports)
-    assert len(reports) == 1
-
-
-# --- cancellation ---------------------------------------------------------------------
-
-
-def test_cancel_ends_block_and_tasks_without_an_error(run: Run) -> None:
-    def body() -> None:
-        trail: list[object] = []
-        with TaskGroup() as group:
-            until_suspended(group.spawn(wait_for_ever, trail, "out"))
-            group.cancel("enough")
-            with pytest.raises(Cancelled, match="enough"):
-                checkpoint()
-            never = group.spawn(trail.append, "never runs")
-            checkpoint()
-            pytest.fail("not reached")
-        assert never.cancelled()
-        assert trail == ["out"]
-
-    run(body)
-
-
-def test_cancel_from_another_thread_while_the_end_waits() -> None:
-    with TaskGroup() as group:
-        task = group.spawn(Event().wait)
-        thread = threading.Timer(0.002, group.cancel)
-        thread.start()
-    assert task.cancelled()
-    thread.join()
-
-
-def test_a_task_cancels_its_group() -> None:
-    with TaskGroup() as group:
-        group.spawn(Event().wait)
-        group.spawn(group.cancel)
-    assert group.results == [None, None]
-
-
-def test_a_scope_around_ends_the_group_and_takes_cancelled(run: Run) -> None:
-    def body() -> None:
-        trail: list[object] = []
-        with CancelScope() as scope:
-            with TaskGroup() as group:
-                until_suspended(group.spawn(wait_for_ever, trail, "out"))
-                group.spawn(scope.cancel)
-            pytest.fail("not reached")
-        assert scope.cancelled_caught
-        assert trail == ["out"]
-
-    run(body)
-
-
-def test_a_deadline_around_ends_the_group(run: Run) -> None:
-    def body() -> None:
-        trail: list[object] = []
-        with move_on_after(0.005) as scope:
-            with TaskGroup() as group:
-                for n in range(3):
-                    group.spawn(wait_for_ever, trail, n)
-            pytest.fail("not reached")
-        assert scope.cancelled_caught
-
-    run(body)
-
-
-def test_a_request_to_the_task_ends_its_group() -> None:
-    """Also if one of its tasks runs on its stack, in the wait at the end."""
-    trail: list[object] = []
-
-    def body() -> None:
-        with TaskGroup() as group:
-            children.append(group.spawn(wait_for_ever, trail, "child"))
-        trail.append("not reached")
-
-    children: list[taskrt.Task[None]] = []
-    task = spawn(body)
-    until(lambda: children and children[0].state == "suspended")
-    task.cancel("from outside")
-    with pytest.raises(CancelledError, match="from outside"):
-        fetch(task)
-    assert trail == ["child"]
-    assert children[0].cancelled()
-
-
-def test_inner_group_cancelled_outer_goes_on() -> None:
-    with TaskGroup() as outer:
-        event = Event()
-        task = outer.spawn(event.wait)
-        with TaskGroup() as inner:
-            inner.spawn(Event().wait)
-            inner.cancel()
-        checkpoint()
-        event.set()
-    assert fetch(task) is True
-
-
-def test_outer_and_inner_cancelled_the_outer_takes_it() -> None:
-    reached = []
-    with TaskGroup() as outer:
-        with TaskGroup() as inner:
-            inner.spawn(Event().wait)
-            inner.cancel()
-            outer.cancel()
-        reached.append("between")
-    assert reached == []
-
-
-def test_a_failure_and_a_cancellation_from_outside_both_get_there() -> None:
-    def clean_up() -> None:
-        try:
-            Event().wait()
-        finally:
-            raise KeyError
-
-    with pytest.raises(ExceptionGroup) as caught:
-        with CancelScope() as scope:
-            with TaskGroup() as group:
-                until_suspended(group.spawn(clean_up))
-                scope.cancel()
-            pytest.fail("not reached")
-    assert types_of(caught.value) == [KeyError]
-    assert scope.cancelled_caught
-
-
-def test_a_cancelled_that_nobody_asked_for_passes() -> None:
-    with pytest.raises(Cancelled):
-        with TaskGroup() as group:
-            group.spawn(Event().wait)
-            raise Cancelled
-
-
-def test_a_shielded_task_is_waited_for_all_the_same() -> None:
-    event = Event()
-    trail = []
-
-    def shielded() -> None:
-        with CancelScope(shield=True):
-            event.wait()
-        trail.append("waited")
-
-    def body() -> None:
-        with TaskGroup() as group:
-            tasks.append(group.spawn(shielded))
-
-    tasks: list[taskrt.Task[None]] = []
-    task = spawn(body)
-    until(lambda: tasks and tasks[0].state == "suspended")
-    task.cancel()
-    for _ in range(10):
-        taskrt.yield_now()
-    assert not task.done()
-    event.set()
-    wait(task)
-    assert task.cancelled()
-    assert trail == ["waited"]
-
-
-def test_a_child_that_waits_for_its_group_is_a_circle_and_ends() -> None:
-    def body() -> None:
-        me = here()
-        with TaskGroup() as group:
-            group.spawn(fetch, me)
-
-    with pytest.raises(BaseExceptionGroup) as caught:
-        fetch(spawn(body))
-    assert types_of(caught.value) == [taskrt.DeadlockError]
-
-
-# --- Ctrl-C ---------------------------------------------------------------------------
-
-
-def press_ctrl_c() -> None:
-    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-
-
-def test_ctrl_c_while_the_end_waits_cancels_and_waits() -> None:
-    trail: list[object] = []
-    with pytest.raises(KeyboardInterrupt):
-        with TaskGroup() as group:
-            task = group.spawn(wait_for_ever, trail, "out")
-            thread = threading.Timer(0.01, press_ctrl_c)
-            thread.start()
-    thread.join()
-    assert task.done()
-    assert trail in (["out"], [])
-
-
-def test_ctrl_c_twice_ends_the_wait_and_tells_who_is_left() -> None:
-    event = Event()
-    presses = []
-
-    def stubborn() -> None:
-        with CancelScope(shield=True):
-            event.wait()
-
-    def press() -> None:
-        while not presses:
-            press_ctrl_c()
-            threading.Event().wait(0.01)
-
-    with Gate():
-        with pytest.raises(KeyboardInterrupt) as caught:
-            try:
-                with TaskGroup() as group:
-                    task = group.spawn(stubborn)
-                    until_suspended(task)
-                    thread = threading.Thread(target=press)
-                    thread.start()
-            finally:
-                presses.append("stop")
-        while True:
-            try:
-                thread.join()
-                checkpoint()
-                break
-            except KeyboardInterrupt:
-                continue
-    assert any(task.name in note for note in caught.value.__notes__)
-    with pytest.raises(RuntimeError):
-        group.spawn(int)
-    event.set()
-    wait(task)
-
-
 # --- limit ----------------------------------------------------------------------------
 
 
-def test_a_limit_bounds_how_many_there_are(run: Run) -> None:
+def test_a_limit_bounds_how_many_there_are(run: Place) -> None:
     def body() -> None:
         now: list[int] = []
         most: list[int] = []
@@ -732,7 +407,7 @@ def test_a_failed_task_makes_room() -> None:
     assert len(caught.value.exceptions) == 20
 
 
-def test_a_spawn_that_waits_for_room_can_be_cancelled(run: Run) -> None:
+def test_a_spawn_that_waits_for_room_can_be_cancelled(run: Place) -> None:
     def body() -> None:
         with TaskGroup(limit=1) as group:
             group.spawn(Event().wait)

@@ -19,9 +19,8 @@ struct ScopeObject {
     /* Set once, by any thread, before it looks for waits; read by whoever is in the
      * scope, after it has entered its wait [cancel-wait]. */
     _Atomic(uint32_t) cancelled;
-    /* Of the outermost scope of a task: the task was asked to end. Set once, under
-     * core->waits; read as the one above. So tasks born into the scope learn of it, also
-     * while one of them runs on top of that task's stack. */
+    /* The same, of a task's outermost scope: the task was asked. So those born into the
+     * scope learn of it, also while one of them runs on top of that task's stack. */
     _Atomic(uint32_t) asked;
     _Atomic(uint64_t) deadline_ns;
     _Atomic(PyObject *) reason; /* owned; set once, before `cancelled` */
@@ -324,8 +323,7 @@ scope_enter(ScopeObject *self, PyObject *Py_UNUSED(ignored))
     return Py_NewRef((PyObject *)self);
 }
 
-/* Whether the scope takes this Cancelled: it has asked for it, or nobody outside has.
- */
+/* Whether the scope takes Cancelled: it has asked for it, and nobody outside has. */
 static bool
 takes(ScopeObject *self, Fiber *fiber)
 {
@@ -343,10 +341,9 @@ scope_split_group(PyObject *group, PyObject **rest)
         Py_XDECREF(halves);
         return -1;
     }
-    if (PyTuple_GET_ITEM(halves, 0) == Py_None) {
-        *rest = Py_NewRef(group); /* its other half is a copy */
-    } else if (PyTuple_GET_ITEM(halves, 1) != Py_None) {
-        *rest = Py_NewRef(PyTuple_GET_ITEM(halves, 1));
+    PyObject *const half = PyTuple_GET_ITEM(halves, 1);
+    if (half != Py_None) { /* a copy of the group if nothing was taken out */
+        *rest = Py_NewRef(PyTuple_GET_ITEM(halves, 0) == Py_None ? group : half);
     }
     Py_DECREF(halves);
     return 0;
@@ -551,9 +548,7 @@ PyDoc_STRVAR(
     scope_doc,
     "CancelScope(*, deadline=None, shield=False)\n--\n\n"
     "A block of code that can be asked to end: with CancelScope() as scope.\n\n"
-    "deadline  a time on the clock of time.monotonic() at which that happens by "
-    "itself, "
-    "or None\n"
+    "deadline  a time of time.monotonic() at which that happens by itself, or None\n"
     "shield    whether code inside is not told when a scope around it, or its task, is "
     "cancelled\n\n"
     "Once it is cancelled, each checkpoint inside raises Cancelled, also in tasks of "
