@@ -18,8 +18,53 @@ _R = TypeVar("_R")
 _BARE = (KeyboardInterrupt, SystemExit, GeneratorExit)
 
 
+def wait_out(
+    scope: CancelScope,
+    wait_for_all: Callable[[], None],
+    failure: BaseException | None,
+) -> tuple[BaseException | None, bool]:
+    """Wait until all tasks of a scope have ended, come what may.
+
+    wait_for_all  waits for them once, and is called again if that was cut short
+    failure       what the block has raised, or None. If there is something, or if this
+                  wait is cut short, the tasks are cancelled, and waited for all the
+                  same, until a second interrupt
+
+    Return what the block is to be left with, without the tasks' own errors, and whether
+    the scope is to see it: it was cancelled by somebody else than this. A suspension
+    point, and a checkpoint if nothing has failed.
+    """
+    if failure is None:
+        try:
+            wait_for_all()
+            # Of a request that has ended a task that ran here, as a call, the wait has
+            # heard nothing.
+            _core.checkpoint()
+            return None, False
+        except TaskLostError:  # in a forked child, where there are no tasks
+            return None, False
+        except BaseException as error:
+            failure = error
+    is_request = isinstance(failure, Cancelled)
+    takes = scope.cancel_called
+    scope.cancel(failure.args[0] if is_request and failure.args else None)
+    interrupted = not is_request and not isinstance(failure, Exception)
+    while True:
+        try:
+            with CancelScope(shield=True):
+                wait_for_all()
+            return failure, takes
+        except (Cancelled, TaskLostError):  # the process ends, or has forked
+            return failure, takes
+        except BaseException as error:
+            failure = error
+            if interrupted:
+                return failure, takes
+            interrupted = True
+
+
 class Family:
-    """The children of one scope: what groups, `join` and `race` have in common.
+    """The children of one scope: what a group and `race` have in common.
 
     Whoever enters the scope calls `wait_for_children` before leaving it.
     """
@@ -60,15 +105,14 @@ class Family:
 
         So a group that lives long holds what lives, and results that are not None.
         """
-        with CancelScope(shield=True):  # the look at a result is a checkpoint
-            for number, task in list(self._children.items()):
-                if not task.done():
-                    continue
-                if task.state == "failed":
-                    self._failed[number] = task
-                elif task.state == "done" and (value := task.result()) is not None:
-                    self._values[number] = value
-                del self._children[number]
+        for number, task in list(self._children.items()):
+            if not task.done():
+                continue
+            if _core._error_of(task) is not None:
+                self._failed[number] = task
+            elif (value := _core._value_of(task)) is not None:
+                self._values[number] = value
+            del self._children[number]
         self._sweep_at = max(64, 2 * len(self._children))
 
     def results(self) -> list[object]:
@@ -79,11 +123,12 @@ class Family:
 
     def errors(self) -> list[BaseException]:
         """Return the errors of children that failed, in spawn order: now observed."""
-        with self._lock, CancelScope(shield=True):
+        with self._lock:
             self._sweep()
             tasks = [task for _, task in sorted(self._failed.items())]
-            found = [task.exception() for task in tasks]
-        return [error for error in found if error is not None]
+        for task in tasks:
+            task.defuse()
+        return [error for task in tasks if (error := _core._error_of(task)) is not None]
 
     def _wait_for_all(self) -> None:
         """Wait for who is there, then for who was spawned meanwhile, then close."""
@@ -101,41 +146,19 @@ class Family:
 
         failure  what the block has raised, or None. If there is something, or if this
                  wait is cut short, the children are cancelled, and waited for all the
-                 same. A second interrupt ends that; it gets a note of who is left.
+                 same. A second interrupt ends that, and tells who is left.
 
         Return what the block is to be left with, without the children's own errors. A
         suspension point, and a checkpoint if nothing has failed.
         """
-        if failure is None:
-            try:
-                self._wait_for_all()
-                # Of a request that has ended a child that ran here, as a call, the wait
-                # has heard nothing.
-                _core.checkpoint()
-                return None
-            except TaskLostError:  # in a forked child, where there are no children
-                self.closed = True
-                return None
-            except BaseException as error:
-                failure = error
-        is_request = isinstance(failure, Cancelled)
-        self._takes = self.scope.cancel_called
-        self.scope.cancel(failure.args[0] if is_request and failure.args else None)
-        interrupted = not is_request and not isinstance(failure, Exception)
-        while True:
-            try:
-                with CancelScope(shield=True):
-                    self._wait_for_all()
-                return failure
-            except (Cancelled, TaskLostError):  # the process ends, or has forked
-                self.closed = True
-                return failure
-            except BaseException as error:
-                failure = error
-                if interrupted:
-                    self._give_up(error)
-                    return error
-                interrupted = True
+        failure, self._takes = wait_out(self.scope, self._wait_for_all, failure)
+        with self._lock:
+            self.closed = True
+            left = [task.name for task in self._children.values() if not task.done()]
+        if left and failure is not None:
+            names = ", ".join(left[:8]) + (", ..." if len(left) > 8 else "")
+            failure.add_note(f"not waited for any longer: {names}")
+        return failure
 
     def leave(self, error: BaseException | None) -> bool:
         """Leave the scope with an error; return whether that has taken all of it.
@@ -146,12 +169,6 @@ class Family:
         if error is None or not self._takes:
             return self.scope.__exit__(None, None, None)
         return self.scope.__exit__(type(error), error, error.__traceback__)
-
-    def _give_up(self, error: BaseException) -> None:
-        self.closed = True
-        left = [task.name for task in self._children.values() if not task.done()]
-        names = ", ".join(left[:8]) + (", ..." if len(left) > 8 else "")
-        error.add_note(f"not waited for any longer: {names}")
 
 
 class TaskGroup:

@@ -128,7 +128,8 @@ def shutdown(
     cancel   cancel everything that has not ended instead of running it
     timeout  seconds to give the tasks, None for no limit
 
-    The next spawn after a complete shutdown starts the runtime anew. Raises
+    Timers that are pending, and what `spawn_later` has not started, are cancelled. The
+    next spawn after a complete shutdown starts the runtime anew. Raises
     RuntimeError on another thread than main or inside a task. A suspension point.
     """
     if threading.current_thread() is threading.main_thread():

@@ -3,12 +3,12 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, cast, overload
 
 from taskrt import _core
-from taskrt._core import Event, Task
+from taskrt._core import CancelScope, Event, Task
 from taskrt.errors import Cancelled
-from taskrt.groups import Family
+from taskrt.groups import Family, wait_out
 
 __all__ = [
     "as_completed",
@@ -116,6 +116,30 @@ def wait_any(
     return _split(found)
 
 
+def _wait_for_all_or_a_failure(tasks: list[Task[_R]], timeout: float | None) -> None:
+    """Wait once, not once for each: who ends tells whether that was what counts."""
+    event = Event()
+    ended: deque[Task[_R]] = deque()
+    waited_for = {task for task in tasks if not task.done()}
+    count = len(waited_for)  # constant: whoever is the last to be added sees it reached
+    if not waited_for or any(map(_has_failed, tasks)):
+        return
+
+    def on_end(task: Task[_R]) -> None:
+        ended.append(task)
+        if len(ended) == count or _has_failed(task):
+            event.set()
+
+    subscriptions = []
+    try:
+        for task in waited_for:
+            subscriptions.append(_core._subscribe(task, on_end))
+        event.wait(timeout)
+    finally:
+        for subscription in subscriptions:
+            subscription.cancel()
+
+
 def wait_all(
     tasks: Iterable[Task[_R]], timeout: float | None = None, fail_fast: bool = True
 ) -> tuple[set[Task[_R]], set[Task[_R]]]:
@@ -139,17 +163,7 @@ def wait_all(
         _core.wait(*found, timeout=timeout)
         return _split(found)
     _core.checkpoint()
-    if not any(map(_has_failed, found)):
-        arrivals = _Arrivals[_R](timeout)
-        try:
-            for task in found:
-                arrivals.add(task)
-            while arrivals:
-                ended = arrivals.take()
-                if ended is None or _has_failed(ended):
-                    break
-        finally:
-            arrivals.close()
+    _wait_for_all_or_a_failure(found, timeout)
     return _split(found)
 
 
@@ -174,6 +188,17 @@ def _note_others(error: BaseException, others: list[BaseException]) -> None:
         error.add_note(f"{len(others)} more failed: {shown}{more}")
 
 
+def _raise_first(tasks: list[Task[Any]]) -> None:
+    """Raise the first error of these tasks, if there is one, with a note on others."""
+    if any(map(_has_failed, tasks)):
+        errors = _errors_of(tasks)
+        _note_others(errors[0], errors[1:])
+        try:
+            raise errors[0]
+        finally:
+            del errors  # it refers to this frame
+
+
 def fetch_all(tasks: Iterable[Task[_R]], fail_fast: bool = True) -> list[_R]:
     """Wait until all tasks have ended and return their values, in the order given.
 
@@ -192,15 +217,10 @@ def fetch_all(tasks: Iterable[Task[_R]], fail_fast: bool = True) -> list[_R]:
     """
     found = _as_list(tasks)
     wait_all(found, fail_fast=fail_fast)
-    errors = _errors_of(found)
-    if errors and not fail_fast:
+    if fail_fast:
+        _raise_first(found)
+    elif errors := _errors_of(found):
         raise BaseExceptionGroup("errors in fetch_all", errors)
-    if errors:
-        _note_others(errors[0], errors[1:])
-        try:
-            raise errors[0]
-        finally:
-            del errors  # it refers to this frame
     return [task.result() for task in found]
 
 
@@ -288,35 +308,32 @@ def join(*callables: Callable[[], object]) -> tuple[object, ...]:
     _check("join()", callables)
     if not callables:
         return ()
-    family = Family()
+    scope = CancelScope()
     tasks: list[Task[object]] = []
     value: object = None
     failure: Exception | None = None
     cut: BaseException | None = None
-    family.scope.__enter__()
+    scope.__enter__()
     try:
-        tasks += [family.adopt(fn) for fn in callables[1:]]
+        for fn in callables[1:]:
+            tasks.append(_core._spawn_in(scope, fn))
         value = callables[0]()
     except Exception as error:
         failure = error
     except BaseException as error:
         cut = error
     try:
-        cut = family.wait_for_children(cut)
-        family.leave(None)
+        cut, _ = wait_out(scope, lambda: cast(None, _core.wait(*tasks)), cut)
+        scope.__exit__(None, None, None)
         if cut is not None:
             raise cut
-        errors = _errors_of(tasks)
         if failure is not None:
-            _note_others(failure, errors)
+            _note_others(failure, _errors_of(tasks))
             raise failure
-        if errors:
-            _note_others(errors[0], errors[1:])
-            raise errors[0]
-        return (value, *[task.result() for task in tasks])
+        _raise_first(tasks)
+        return (value, *map(_core._value_of, tasks))
     finally:
         failure = cut = None  # they refer to this frame
-        errors = []
 
 
 def race(*callables: Callable[[], _R]) -> _R:

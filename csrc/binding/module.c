@@ -15,17 +15,32 @@ core_current_task(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     return Py_NewRef(task ? (PyObject *)task : Py_None);
 }
 
-/* _error_of(task): what it has failed with, or None; does not count as observing it. */
+/* The result of a task in this state; None if it is in another. */
 static PyObject *
-core_error_of(PyObject *Py_UNUSED(module), PyObject *op)
+result_in_state(PyObject *op, enum trt_task_state state)
 {
     if (!Py_IS_TYPE(op, core->task_type)) {
-        PyErr_SetString(PyExc_TypeError, "_error_of() takes a Task");
+        PyErr_SetString(PyExc_TypeError, "expected a Task");
         return NULL;
     }
     TaskObject *const task = (TaskObject *)op;
-    const bool failed = trt_task_get_state(&task->base) == TRT_TASK_FAILED;
-    return Py_NewRef(failed ? task->result : Py_None);
+    const bool matches = trt_task_get_state(&task->base) == state;
+    return Py_NewRef(matches ? task->result : Py_None);
+}
+
+/* _error_of(task): what it has failed with, or None. Neither a checkpoint, nor does it
+ * count as observing the failure. */
+static PyObject *
+core_error_of(PyObject *Py_UNUSED(module), PyObject *task)
+{
+    return result_in_state(task, TRT_TASK_FAILED);
+}
+
+/* _value_of(task): what it has returned, or None if it has not. No checkpoint. */
+static PyObject *
+core_value_of(PyObject *Py_UNUSED(module), PyObject *task)
+{
+    return result_in_state(task, TRT_TASK_DONE);
 }
 
 PyObject *
@@ -159,7 +174,8 @@ static PyMethodDef functions[] = {
     {"_cancel_on_failure", core_cancel_on_failure, METH_O, "For groups."},
     {"_subscribe", (PyCFunction)(void (*)(void))core_subscribe, METH_FASTCALL,
      "For waits."},
-    {"_error_of", core_error_of, METH_O, "For timers."},
+    {"_error_of", core_error_of, METH_O, "For groups and timers."},
+    {"_value_of", core_value_of, METH_O, "For groups."},
     {"_locals", core_locals, METH_NOARGS, "For locals."},
     {"fetch", FAST(core_fetch), fetch_doc},
     {"wait", FAST(core_wait), wait_doc},
