@@ -169,3 +169,23 @@ def test_deadline_reads_as_it_was_set() -> None:
     assert scope.deadline is None
     scope.deadline = -5
     assert scope.deadline == 0
+
+
+def test_a_deadline_that_comes_and_goes_as_waits_begin() -> None:
+    """Whether it has passed may be answered differently by two looks at it."""
+    over = []
+
+    def shake(scope: CancelScope) -> None:
+        while not over and not scope.cancelled_caught:
+            scope.deadline = 0
+            scope.deadline = None
+
+    for _ in range(50):
+        with CancelScope() as scope:
+            thread = threading.Thread(target=shake, args=[scope])
+            thread.start()
+            for _ in range(50):
+                Event().wait(0.000001)
+        over.append(True)
+        thread.join()
+        over.clear()

@@ -293,9 +293,10 @@ bool fetch_was_interrupted(Worker *w, TaskObject *task);
 extern PyType_Spec scope_spec;
 
 /* Whether a scope that can be seen from `scope` outwards is cancelled, or past its
- * deadline. `base`: where the scopes of the task end that runs here; `*shielded`:
- * whether one of those hides what is outside of the task. */
-bool scope_is_cancelled(ScopeObject *scope, const ScopeObject *base, bool *shielded);
+ * deadline, if that counts. `base`: where the scopes of the task end that runs here;
+ * `*shielded`: whether one of those hides what is outside of the task. */
+bool scope_is_cancelled(ScopeObject *scope, const ScopeObject *base, bool late_too,
+                        bool *shielded);
 /* What the one that is cancelled was told, borrowed; NULL: nothing. */
 PyObject *scope_reason(ScopeObject *scope);
 /* The earliest deadline that can be seen from `scope`. */

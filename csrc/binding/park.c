@@ -86,7 +86,7 @@ shields_from_task(Fiber *fiber)
 {
     bool shielded = false;
     if (fiber->scope) {
-        scope_is_cancelled(fiber->scope, fiber->task ? fiber->task->scope : NULL,
+        scope_is_cancelled(fiber->scope, fiber->task ? fiber->task->scope : NULL, false,
                            &shielded);
     }
     return shielded;
@@ -99,14 +99,20 @@ shields_from_task(Fiber *fiber)
 static int
 enter_wait(Fiber *fiber, Wait *wait, TaskObject *task, uint64_t *deadline)
 {
-    bool cycle = false, cancelled = false;
+    bool cycle = false;
     trt_mutex_lock(&core->waits);
-    cancelled = wait_cancel_requested(fiber); /* [cancel-wait] */
+    while (wait_cancel_requested(fiber)) { /* [cancel-wait] */
+        trt_mutex_unlock(&core->waits);
+        if (wait_checkpoint(fiber) < 0) {
+            return -1;
+        }
+        trt_mutex_lock(&core->waits); /* a deadline that was just put off */
+    }
     const uint64_t scopes = scope_deadline(fiber->scope);
     *deadline = *deadline < scopes ? *deadline : scopes;
     const bool timed = *deadline != TRT_FOREVER;
     cycle = task && !timed && wait_closes_circle_locked(fiber, task, wait->on_thread);
-    if (!cancelled && !cycle) {
+    if (!cycle) {
         scope_add_wait_locked(fiber->scope, wait);
         wait->shielded = shields_from_task(fiber);
         wait->outer = fiber->wait;
@@ -115,9 +121,6 @@ enter_wait(Fiber *fiber, Wait *wait, TaskObject *task, uint64_t *deadline)
         fiber->awaited = timed ? NULL : task;
     }
     trt_mutex_unlock(&core->waits);
-    if (cancelled) {
-        return wait_checkpoint(fiber);
-    }
     if (cycle) {
         wait_raise_deadlock(fiber, task);
         return -1;

@@ -54,13 +54,15 @@ is_late(const ScopeObject *scope)
 /* ---- from the inside to the outside ---------------------------------------------- */
 
 bool
-scope_is_cancelled(ScopeObject *scope, const ScopeObject *base, bool *shielded)
+scope_is_cancelled(ScopeObject *scope, const ScopeObject *base, bool late_too,
+                   bool *shielded)
 {
     bool in_task = true;
     *shielded = false;
     for (ScopeObject *s = scope; s; s = s->parent) {
         in_task = in_task && s != base;
-        if (is_cancelled(s) || is_late(s) || trt_load_relaxed(&s->asked)) {
+        if (is_cancelled(s) || trt_load_relaxed(&s->asked) ||
+            (late_too && is_late(s))) {
             return true;
         }
         if (s->shield) {
@@ -327,8 +329,8 @@ scope_enter(ScopeObject *self, PyObject *Py_UNUSED(ignored))
 static bool
 takes(ScopeObject *self, Fiber *fiber)
 {
-    return (is_cancelled(self) || is_late(self)) &&
-           (self->shield || !wait_cancel_requested(fiber));
+    scope_expire(self); /* so that a deadline that has passed stays so */
+    return is_cancelled(self) && (self->shield || !wait_cancel_requested(fiber));
 }
 
 int
@@ -390,9 +392,6 @@ scope_exit(ScopeObject *self, PyObject *const *args, Py_ssize_t nargs)
         }
     }
     self->caught = self->caught || absorbs;
-    if (absorbs) {
-        cancel(self); /* it may have been late only */
-    }
     Py_DECREF(scope);
     return PyBool_FromLong(absorbs);
 }

@@ -51,8 +51,8 @@ task_cancel(TaskObject *task, PyObject *message)
     return true;
 }
 
-bool
-wait_cancel_requested(Fiber *fiber)
+static bool
+is_requested(Fiber *fiber, bool late_too)
 {
     TaskObject *const task = fiber->task;
     bool shielded = false;
@@ -60,11 +60,17 @@ wait_cancel_requested(Fiber *fiber)
         (task_flag(task, TRT_TASK_DETACHED) || trt_load_relaxed(&core->cancel_all))) {
         return true;
     }
-    if (fiber->scope &&
-        scope_is_cancelled(fiber->scope, task ? task->scope : NULL, &shielded)) {
+    if (fiber->scope && scope_is_cancelled(fiber->scope, task ? task->scope : NULL,
+                                           late_too, &shielded)) {
         return true;
     }
     return task && !shielded && task_flag(task, TRT_TASK_CANCEL_REQUESTED);
+}
+
+bool
+wait_cancel_requested(Fiber *fiber)
+{
+    return is_requested(fiber, true);
 }
 
 int
@@ -75,7 +81,12 @@ wait_checkpoint(Fiber *fiber)
     }
     PyObject *reason = NULL;
     if (fiber->scope) {
+        /* What raises Cancelled has to stay in force until the scope takes it: a
+         * deadline that has passed cancels, one that was put off just now is none. */
         scope_expire(fiber->scope);
+        if (!is_requested(fiber, false)) {
+            return 0;
+        }
         reason = scope_reason(fiber->scope);
     }
     if (!reason && fiber->task) {
