@@ -333,9 +333,7 @@ core_exec(PyObject *module)
     state->task_type = add_type(module, &task_spec, NULL);
     state->spawner_type = add_type(module, &spawner_spec, NULL);
     state->scope_type = add_type(module, &scope_spec, NULL);
-    PyObject *const subscription =
-        PyType_FromModuleAndSpec(module, &subscription_spec, NULL);
-    state->subscription_type = (PyTypeObject *)subscription; /* no name of the module */
+    state->subscription_type = add_type(module, &subscription_spec, NULL);
     state->minus_one = PyLong_FromLong(-1);
     state->runner_function = PyCFunction_New(&runner_def, NULL);
     state->hub_function = PyCFunction_New(&hub_def, NULL);

@@ -317,23 +317,33 @@ judge(Fiber *fiber, bool fired, wake_reason reason, uint64_t deadline)
     }
 }
 
+static Wait *
+new_wait(Worker *w, const Awaited *awaited)
+{
+    Wait *const wait = malloc(sizeof *wait + awaited->nodes * sizeof wait->nodes[0]);
+    if (!wait) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    trt_waiter_init(&wait->base, wait_wake);
+    wait->fiber = w->current;
+    wait->on_thread = !fiber_can_switch(w);
+    wait->object = awaited->object;
+    trt_store_relaxed(&wait->delivered, false);
+    return wait;
+}
+
 int
 wait_once(Worker *w, Awaited *awaited, uint64_t own_deadline)
 {
     Fiber *const fiber = w->current;
     TaskObject *const self = fiber->task;
     uint64_t deadline = own_deadline;
-    Wait *const wait = malloc(sizeof *wait + awaited->nodes * sizeof wait->nodes[0]);
+    Wait *const wait = new_wait(w, awaited);
     awaited->has_come = false;
     if (!wait) {
-        PyErr_NoMemory();
         return -1;
     }
-    trt_waiter_init(&wait->base, wait_wake);
-    wait->fiber = fiber;
-    wait->on_thread = !fiber_can_switch(w);
-    wait->object = awaited->object;
-    trt_store_relaxed(&wait->delivered, false);
     const bool on_thread = wait->on_thread;
     const bool stepped = wait_suspend_task(self);
     int status = enter_wait(fiber, wait, awaited->task, &deadline);

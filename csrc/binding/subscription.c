@@ -122,7 +122,7 @@ static PyType_Slot subscription_slots[] = {
 };
 
 PyType_Spec subscription_spec = {
-    .name = "taskrt._core.Subscription",
+    .name = "taskrt._core._Subscription",
     .basicsize = sizeof(SubscriptionObject),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
              Py_TPFLAGS_DISALLOW_INSTANTIATION,

@@ -39,7 +39,7 @@ with TaskGroup(on_error="wait", limit=3) as group:
     assert_type(group.spawn(count, "5", base=16), Task[int])
     group.cancel("why")
 assert_type(group.results, list[object])
-TaskGroup(on_error="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+TaskGroup(limit="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 with CancelScope(deadline=1.5, shield=True) as scope:
     assert_type(scope, CancelScope)
