@@ -7,6 +7,7 @@ import signal
 import threading
 
 import pytest
+from support.child import UNDER_ASAN, run_script
 from support.gates import Gate, here, until
 from support.places import Place
 
@@ -335,3 +336,53 @@ def test_ctrl_c_twice_ends_the_wait_and_tells_who_is_left() -> None:
         group.spawn(int)
     event.set()
     wait(task)
+
+
+# --- processes ------------------------------------------------------------------------
+
+
+@pytest.mark.isolated
+@pytest.mark.skipif(UNDER_ASAN, reason="forks with threads")
+def test_a_forked_child_leaves_the_group_without_its_tasks() -> None:
+    run_script(
+        """
+        import os, taskrt, warnings
+        warnings.simplefilter("ignore")
+        event = taskrt._core.Event()
+        with taskrt.TaskGroup() as group:
+            task = group.spawn(event.wait)
+            while task.state != "suspended":
+                taskrt.sleep(0.001)
+            pid = os.fork()
+            if pid:
+                event.set()
+        if pid == 0:
+            os._exit(taskrt.fetch(taskrt.spawn(int)))
+        assert os.waitpid(pid, 0)[1] == 0
+        """
+    )
+
+
+@pytest.mark.isolated
+def test_ctrl_c_ends_the_program_after_its_tasks() -> None:
+    result = run_script(
+        """
+        import os, signal, threading, taskrt
+
+        def clean_up():
+            try:
+                taskrt._core.Event().wait()
+            finally:
+                print("cleaned up", flush=True)
+
+        press = lambda: os.kill(os.getpid(), signal.SIGINT)
+        with taskrt.TaskGroup() as group:
+            tasks = [group.spawn(clean_up) for _ in range(3)]
+            while not all(task.state == "suspended" for task in tasks):
+                taskrt.sleep(0.001)
+            threading.Timer(0.01, press).start()
+        """,
+        expect=-2,
+    )
+    assert result.stdout == "cleaned up\n" * 3
+    assert result.stderr.rstrip().endswith("KeyboardInterrupt")
