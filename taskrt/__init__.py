@@ -15,6 +15,8 @@ from taskrt.errors import (
     ShutDown,
     TaskLostError,
 )
+from taskrt.groups import TaskGroup
+from taskrt.locals import TaskLocal
 from taskrt.runtime import (
     available_cpus,
     get_include,
@@ -27,19 +29,25 @@ from taskrt.runtime import (
 )
 from taskrt.tasks import (
     INHERIT,
+    CancelScope,
     Spawner,
     Task,
     cancel_requested,
     checkpoint,
     current_task,
     fetch,
+    sleep,
     spawn,
     wait,
     yield_now,
 )
+from taskrt.timeouts import fail_after, move_on_after
+from taskrt.timers import Timer, spawn_after, spawn_later
+from taskrt.waits import as_completed, fetch_all, join, race, wait_all, wait_any
 
 __all__ = [
     "INHERIT",
+    "CancelScope",
     "Cancelled",
     "CancelledError",
     "Channel",
@@ -49,21 +57,35 @@ __all__ = [
     "ShutDown",
     "Spawner",
     "Task",
+    "TaskGroup",
+    "TaskLocal",
     "TaskLostError",
+    "Timer",
+    "as_completed",
     "available_cpus",
     "cancel_requested",
     "checkpoint",
     "current_task",
+    "fail_after",
     "fetch",
+    "fetch_all",
     "get_include",
     "info",
+    "join",
+    "move_on_after",
     "num_threads",
+    "race",
     "select",
     "set_num_threads",
     "shutdown",
+    "sleep",
     "spawn",
+    "spawn_after",
+    "spawn_later",
     "stats",
     "thread_id",
     "wait",
+    "wait_all",
+    "wait_any",
     "yield_now",
 ]

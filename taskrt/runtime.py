@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, TypedDict
 
@@ -31,6 +32,9 @@ __version__ = _core.__version__
 num_threads = _core.num_threads
 set_num_threads = _core.set_num_threads
 thread_id = _core.thread_id
+
+# Called before the runtime ends: by what starts tasks by itself.
+_before_end: list[Callable[[], None]] = []
 
 
 class Counters(TypedDict):
@@ -125,10 +129,24 @@ def shutdown(
     cancel   cancel everything that has not ended instead of running it
     timeout  seconds to give the tasks, None for no limit
 
-    The next spawn after a complete shutdown starts the runtime anew. Raises
+    Timers that are pending, and what `spawn_later` has not started, are cancelled. The
+    next spawn after a complete shutdown starts the runtime anew. Raises
     RuntimeError on another thread than main or inside a task. A suspension point.
     """
+    if threading.current_thread() is threading.main_thread():
+        _stop_starting()
     return _core._shutdown(wait, cancel, timeout)
+
+
+def _stop_starting() -> None:
+    if _core.current_task() is None:
+        for stop in _before_end:
+            stop()
+
+
+def _at_exit(late: bool) -> None:
+    _stop_starting()
+    _core._at_exit(late)
 
 
 def get_include() -> str:
@@ -144,11 +162,11 @@ def _install_hooks() -> None:
     drains_early = register is not None
     if register is not None:
         try:
-            register(_core._at_exit, False)
+            register(_at_exit, False)
         except RuntimeError:  # the interpreter is shutting down already
             drains_early = False
     # For what exit functions have spawned, and if the early drain was interrupted.
-    atexit.register(_core._at_exit, drains_early)
+    atexit.register(_at_exit, drains_early)
     gc.callbacks.append(_core._on_collection)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_core._after_fork)

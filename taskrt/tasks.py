@@ -5,23 +5,27 @@ from taskrt._inherit import INHERIT
 
 __all__ = [
     "INHERIT",
+    "CancelScope",
     "Spawner",
     "Task",
     "cancel_requested",
     "checkpoint",
     "current_task",
     "fetch",
+    "sleep",
     "spawn",
     "wait",
     "yield_now",
 ]
 
+CancelScope = _core.CancelScope
 Spawner = _core.Spawner
 Task = _core.Task
 cancel_requested = _core.cancel_requested
 checkpoint = _core.checkpoint
 current_task = _core.current_task
 fetch = _core.fetch
+sleep = _core.sleep
 spawn = _core.spawn
 wait = _core.wait
 yield_now = _core.yield_now

@@ -18,6 +18,7 @@ sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != SOURCES]
 import pytest  # noqa: E402 - so that a plain `python -m pytest` finds the right taskrt
 from support.child import listen_to_ctrl_c  # noqa: E402
 from support.native import NATIVE_TASKS, build_library  # noqa: E402
+from support.places import Place, in_task, in_thread, on_main  # noqa: E402
 
 import taskrt  # noqa: E402
 from taskrt._config import read_settings  # noqa: E402
@@ -61,6 +62,13 @@ def threads(
     """Run the test with pools of these sizes."""
     set_num_threads(request.param)
     return int(request.param)
+
+
+@pytest.fixture(params=[on_main, in_task, in_thread])
+def run(request: pytest.FixtureRequest) -> Place:
+    """Give what runs the test's body on main, in a task, and on a plain thread."""
+    place: Place = request.param
+    return place
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,12 @@ enum {
      * does not start such a task of its own accord: it would have to finish it, and a
      * main that has left taskrt to join that very thread would not. */
     TASK_FOREIGN = TRT_TASK_FIRST_OWN_FLAG << 1,
+    /* Made for later, see spawn.c: nobody runs it before it is released. */
+    TASK_HELD = TRT_TASK_FIRST_OWN_FLAG << 2,
+    TASK_RELEASED = TRT_TASK_FIRST_OWN_FLAG << 3, /* or cancelled; set once */
+    TASK_COUNTED = TRT_TASK_FIRST_OWN_FLAG << 5,  /* before it was released */
+    /* A failure that nobody has observed is reported when the task ends. */
+    TASK_REPORTS = TRT_TASK_FIRST_OWN_FLAG << 4,
 };
 
 /* A task. Not tracked by the collector while a queue or a thread holds it, since it
@@ -68,6 +74,9 @@ struct TaskObject {
     PyObject *kwnames;  /* tuple of the last args' names, or NULL */
     PyObject *context;  /* what it runs in; NULL: an empty one */
     ScopeObject *scope; /* that it is born into, see scope.c, owned; NULL: none */
+    /* The outermost scope that it has entered, borrowed; NULL: none. Guarded by
+     * core->waits. */
+    ScopeObject *entered;
     union {
         PyObject *result;  /* done: the value; failed: the exception; else NULL */
         TaskObject *outer; /* started: the task beneath on the same stack, borrowed */
@@ -75,6 +84,7 @@ struct TaskObject {
     PyObject *traceback; /* failed: the traceback as it was then, or NULL */
     PyObject *name;      /* str, or NULL: made from the id when asked for */
     PyObject *site;      /* where it was spawned, under TASKRT_DEBUG; else NULL */
+    PyObject *locals;    /* dict of its TaskLocals, or NULL; by whoever runs it */
     PyObject *weakrefs;
     /* What cancel() was told, the first time; set once, by any thread [task-message].
      */
@@ -109,7 +119,7 @@ PyObject *task_name(TaskObject *task);
 PyObject *task_outcome(TaskObject *task);
 /* Cancel: see Task.cancel. `message` may be NULL. Whether it was still unfinished. */
 bool task_cancel(TaskObject *task, PyObject *message);
-/* Report a failure that nobody has observed and mark it as observed. */
+/* Report a failure and mark it as observed, unless it has been already. */
 void task_report(TaskObject *task);
 /* Whether a waiter is a done callback; those run after everybody was released. */
 bool task_waiter_is_callback(const trt_waiter *waiter);
@@ -227,7 +237,6 @@ struct Awaited {
     TaskObject *task;  /* or NULL */
     PyObject *object;  /* for reports if it is no task; or NULL */
     size_t nodes;      /* that the wait needs */
-    bool needs_worker; /* a worker has to sleep, to poll for it */
     bool has_come;     /* set by wait_once: it was decided, or it had come already */
     bool was_hopeful; /* the same: nothing ran, but something may come from elsewhere */
 };
@@ -287,29 +296,7 @@ PyObject *fetch_task(TaskObject *task, uint64_t deadline_ns);
 /* Whether Ctrl-C has ended the task that this wait of main has just run as a call. */
 bool fetch_was_interrupted(Worker *w, TaskObject *task);
 
-/* ---- scopes (scope.c) ------------------------------------------------------------ */
-
-extern PyType_Spec scope_spec;
-
-/* Whether a scope that can be seen from `scope` outwards is cancelled, or past its
- * deadline. `base`: where the scopes of the task end that runs here; `*shielded`:
- * whether one of those hides what is outside of the task. */
-bool scope_is_cancelled(ScopeObject *scope, const ScopeObject *base, bool *shielded);
-/* What the one that is cancelled was told, borrowed; NULL: nothing. */
-PyObject *scope_reason(ScopeObject *scope);
-/* The earliest deadline that can be seen from `scope`. */
-uint64_t scope_deadline(ScopeObject *scope);
-/* Whether every deadline that binds code in `scope` binds code in `inner` too. */
-bool scope_binds(ScopeObject *scope, ScopeObject *inner);
-/* Cancel the scopes from `scope` outwards whose deadline has passed. */
-void scope_expire(ScopeObject *scope);
-/* Enter a wait, and leave it. Caller holds core->waits. */
-void scope_add_wait_locked(ScopeObject *scope, Wait *wait);
-void scope_remove_wait_locked(Wait *wait);
-/* Leave scopes that a task has entered and not left. */
-void scope_unwind(Fiber *fiber, ScopeObject *base);
-/* Whether `inner` is `scope` or lies in it, with no shield between. */
-bool scope_covers(const ScopeObject *scope, const ScopeObject *inner);
+#include "scope.h"
 
 /* ---- fibers (fiber.c, hub.c) ----------------------------------------------------- */
 
@@ -440,6 +427,7 @@ typedef struct Core {
     PyTypeObject *spawner_type;
     PyTypeObject *scope_type;
     PyTypeObject *operation_type; /* for select() */
+    PyTypeObject *subscription_type;
     PyObject *cancelled_error, *cancelled, *deadlock_error, *lost_error, *native_error;
     PyObject *channel_closed, *queue_empty, *queue_full;
     PyObject *inherit; /* Spawner's default for context */
@@ -594,12 +582,10 @@ PyObject *core_sum(PyObject *, PyObject *);
 
 /* ---- the rest -------------------------------------------------------------------- */
 
-extern PyType_Spec spawner_spec; /* spawn.c */
 extern PyType_Spec event_spec, lock_spec, rlock_spec, semaphore_spec, bounded_spec;
 extern PyType_Spec channel_spec, operation_spec;
 PyObject *core_select(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
-PyObject *core_spawn(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
-PyObject *core_spawn_in(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+#include "spawn.h"
 
 /* signals.c: interrupts of the main thread while it runs somebody else's task. */
 void signals_guard(Worker *w);

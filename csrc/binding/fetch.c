@@ -59,6 +59,12 @@ fetch_task(TaskObject *task, uint64_t deadline)
         PyErr_SetNone(PyExc_TimeoutError);
         return NULL;
     }
+    /* Of a task and one that waits for it, cancelled together, the former may end
+     * before the latter is told: its CancelledError is not what happened here. */
+    if (trt_task_get_state(&task->base) == TRT_TASK_CANCELLED &&
+        wait_checkpoint(w->current) < 0) {
+        return NULL;
+    }
     return task_outcome(task);
 }
 

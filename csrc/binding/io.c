@@ -42,8 +42,7 @@ wait_for_descriptor(Worker *w, PyObject *file, int fd, bool writes, uint64_t dea
     Readiness wanted = {.base = {.enter = readiness_enter,
                                  .leave = readiness_leave,
                                  .object = file,
-                                 .nodes = 1,
-                                 .needs_worker = true},
+                                 .nodes = 1},
                         .fd = fd,
                         .writes = writes};
     int status = trt_poller_enter(&core->pool->poller);

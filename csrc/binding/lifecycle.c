@@ -472,6 +472,7 @@ worker_adopt(void)
     if (!is_main) {
         pthread_setspecific(thread_end_key, w);
     }
+    scope_unwind(&w->root, NULL); /* what a thread before this one has not left */
     return w;
 }
 

@@ -15,6 +15,48 @@ core_current_task(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     return Py_NewRef(task ? (PyObject *)task : Py_None);
 }
 
+/* The result of a task in this state; None if it is in another. */
+static PyObject *
+result_in_state(PyObject *op, enum trt_task_state state)
+{
+    if (!Py_IS_TYPE(op, core->task_type)) {
+        PyErr_SetString(PyExc_TypeError, "expected a Task");
+        return NULL;
+    }
+    TaskObject *const task = (TaskObject *)op;
+    const bool matches = trt_task_get_state(&task->base) == state;
+    return Py_NewRef(matches ? task->result : Py_None);
+}
+
+/* _error_of(task): what it has failed with, or None. Neither a checkpoint, nor does it
+ * count as observing the failure. */
+static PyObject *
+core_error_of(PyObject *Py_UNUSED(module), PyObject *task)
+{
+    return result_in_state(task, TRT_TASK_FAILED);
+}
+
+/* _value_of(task): what it has returned, or None if it has not. No checkpoint. */
+static PyObject *
+core_value_of(PyObject *Py_UNUSED(module), PyObject *task)
+{
+    return result_in_state(task, TRT_TASK_DONE);
+}
+
+PyObject *
+core_locals(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    Worker *const w = worker_current;
+    TaskObject *const task = w ? w->current->task : NULL;
+    if (!task) {
+        Py_RETURN_NONE;
+    }
+    if (!task->locals) {
+        task->locals = PyDict_New();
+    }
+    return Py_XNewRef(task->locals);
+}
+
 static PyObject *
 core_checkpoint(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
@@ -182,6 +224,14 @@ static PyMethodDef functions[] = {
     {"spawn", FAST(core_spawn), spawn_doc},
     {"_spawn_in", (PyCFunction)(void (*)(void))core_spawn_in,
      METH_FASTCALL | METH_KEYWORDS, NULL},
+    {"_make", FAST(core_make), "For timers."},
+    {"_submit", core_submit, METH_O, "For timers."},
+    {"_cancel_on_failure", core_cancel_on_failure, METH_O, "For groups."},
+    {"_subscribe", (PyCFunction)(void (*)(void))core_subscribe, METH_FASTCALL,
+     "For waits."},
+    {"_error_of", core_error_of, METH_O, "For groups and timers."},
+    {"_value_of", core_value_of, METH_O, "For groups."},
+    {"_locals", core_locals, METH_NOARGS, "For locals."},
     {"fetch", FAST(core_fetch), fetch_doc},
     {"wait", FAST(core_wait), wait_doc},
     {"current_task", core_current_task, METH_NOARGS, current_task_doc},
@@ -353,13 +403,15 @@ core_exec(PyObject *module)
     state->spawner_type = add_type(module, &spawner_spec, NULL);
     state->scope_type = add_type(module, &scope_spec, NULL);
     state->operation_type = add_type(module, &operation_spec, NULL);
+    state->subscription_type = add_type(module, &subscription_spec, NULL);
     state->minus_one = PyLong_FromLong(-1);
     state->runner_function = PyCFunction_New(&runner_def, NULL);
     state->hub_function = PyCFunction_New(&hub_def, NULL);
     state->host_function = PyCFunction_New(&host_def, NULL);
     state->interrupt_function = PyCFunction_New(&interrupt_def, NULL);
     if (!state->task_type || !state->spawner_type || !state->scope_type ||
-        !state->operation_type || !state->minus_one || !state->runner_function ||
+        !state->operation_type || !state->subscription_type || !state->minus_one ||
+        !state->runner_function ||
         !state->hub_function || !state->host_function || !state->interrupt_function ||
         get_names(state) < 0 || add_primitives(module) < 0 || get_errors(state) < 0 ||
         get_inherit(state) < 0 ||

@@ -86,22 +86,33 @@ shields_from_task(Fiber *fiber)
 {
     bool shielded = false;
     if (fiber->scope) {
-        scope_is_cancelled(fiber->scope, fiber->task ? fiber->task->scope : NULL,
+        scope_is_cancelled(fiber->scope, fiber->task ? fiber->task->scope : NULL, false,
                            &shielded);
     }
     return shielded;
 }
 
-/* Enter the wait where cancellation and the search for circles find it. 0; or −1 with
- * an error set and nothing entered. */
+/* Enter the wait where cancellation and the search for circles find it. The deadline
+ * becomes the earliest that is in force; those of scopes are read under the lock, so
+ * that whoever changes one later finds the wait. 0; or −1 with an error set and nothing
+ * entered. */
 static int
-enter_wait(Fiber *fiber, Wait *wait, TaskObject *task, bool timed)
+enter_wait(Fiber *fiber, Wait *wait, TaskObject *task, uint64_t *deadline)
 {
-    bool cycle = false, cancelled = false;
+    bool cycle = false;
     trt_mutex_lock(&core->waits);
-    cancelled = wait_cancel_requested(fiber); /* [cancel-wait] */
+    while (wait_cancel_requested(fiber)) { /* [cancel-wait] */
+        trt_mutex_unlock(&core->waits);
+        if (wait_checkpoint(fiber) < 0) {
+            return -1;
+        }
+        trt_mutex_lock(&core->waits); /* a deadline that was just put off */
+    }
+    const uint64_t scopes = scope_deadline(fiber->scope);
+    *deadline = *deadline < scopes ? *deadline : scopes;
+    const bool timed = *deadline != TRT_FOREVER;
     cycle = task && !timed && wait_closes_circle_locked(fiber, task, wait->on_thread);
-    if (!cancelled && !cycle) {
+    if (!cycle) {
         scope_add_wait_locked(fiber->scope, wait);
         wait->shielded = shields_from_task(fiber);
         wait->outer = fiber->wait;
@@ -110,9 +121,6 @@ enter_wait(Fiber *fiber, Wait *wait, TaskObject *task, bool timed)
         fiber->awaited = timed ? NULL : task;
     }
     trt_mutex_unlock(&core->waits);
-    if (cancelled) {
-        return wait_checkpoint(fiber);
-    }
     if (cycle) {
         wait_raise_deadlock(fiber, task);
         return -1;
@@ -156,9 +164,12 @@ static int
 sleep_on_thread(Worker *w, const Awaited *awaited, Wait *wait, uint64_t deadline)
 {
     const bool is_main = w->base.kind == TRT_WORKER_MAIN;
-    /* What is awaited, or may be awaited by that: only others can run it now. */
-    const bool leaves_work = is_pending(awaited->task) || awaited->needs_worker ||
-                             trt_deque_size(&w->base.deque) > 0;
+    /* What is awaited, or may be awaited by that: only others can run it now. Who will
+     * end a wait for something else than a task is unknown: perhaps a task that only a
+     * thread that does not wait would have run. */
+    const bool leaves_work =
+        trt_deque_size(&w->base.deque) > 0 ||
+        (awaited->task ? is_pending(awaited->task) : awaited->nodes > 0);
     trt_worker_stop_searching(
         &w->base); /* handlers may run, and nobody may count on us */
     if (leaves_work && lifecycle_enter_blocked() < 0) {
@@ -281,9 +292,11 @@ end_sleep(Fiber *fiber, Wait *wait, wake_reason *reason, bool park_failed)
     return trt_load_acquire(&wait->base.decision) == TRT_WAITER_FIRED;
 }
 
-/* What a wait that did not fail comes to, as wait_once returns it. */
+/* What a wait that did not fail comes to, as wait_once returns it. `deadline`: the
+ * caller's own. */
 static int
-judge(Fiber *fiber, const Awaited *awaited, bool fired, wake_reason reason)
+judge(Fiber *fiber, const Awaited *awaited, bool fired, wake_reason reason,
+      uint64_t deadline)
 {
     if (fired) {
         /* At exit all that waits is cancelled, in no order: what is waited for may have
@@ -299,32 +312,44 @@ judge(Fiber *fiber, const Awaited *awaited, bool fired, wake_reason reason)
     case WAKE_CANCELLED:
         return wait_checkpoint(fiber) < 0 ? -1 : 2;
     default:
-        /* Perhaps by a scope's deadline, which is not the caller's. */
-        return fiber->scope && wait_checkpoint(fiber) < 0 ? -1 : 0;
+        if (fiber->scope && wait_checkpoint(fiber) < 0) {
+            return -1;
+        }
+        /* Or by a scope's deadline that has been put off meanwhile. */
+        return deadline > trt_clock_now_ns() ? 2 : 0;
     }
 }
 
-int
-wait_once(Worker *w, Awaited *awaited, uint64_t deadline)
+static Wait *
+new_wait(Worker *w, const Awaited *awaited)
 {
-    Fiber *const fiber = w->current;
-    TaskObject *const self = fiber->task;
-    const uint64_t scopes = scope_deadline(fiber->scope);
-    deadline = deadline < scopes ? deadline : scopes;
     Wait *const wait = malloc(sizeof *wait + awaited->nodes * sizeof wait->nodes[0]);
-    awaited->has_come = false;
     if (!wait) {
         PyErr_NoMemory();
-        return -1;
+        return NULL;
     }
     trt_waiter_init(&wait->base, wait_wake);
-    wait->fiber = fiber;
+    wait->fiber = w->current;
     wait->on_thread = !fiber_can_switch(w);
     wait->object = awaited->object;
     trt_store_relaxed(&wait->delivered, false);
+    return wait;
+}
+
+int
+wait_once(Worker *w, Awaited *awaited, uint64_t own_deadline)
+{
+    Fiber *const fiber = w->current;
+    TaskObject *const self = fiber->task;
+    uint64_t deadline = own_deadline;
+    Wait *const wait = new_wait(w, awaited);
+    awaited->has_come = false;
+    if (!wait) {
+        return -1;
+    }
     const bool on_thread = wait->on_thread;
     const bool stepped = wait_suspend_task(self);
-    int status = enter_wait(fiber, wait, awaited->task, deadline != TRT_FOREVER);
+    int status = enter_wait(fiber, wait, awaited->task, &deadline);
     if (status < 0) {
         if (stepped) {
             wait_resume_task(self);
@@ -357,7 +382,7 @@ wait_once(Worker *w, Awaited *awaited, uint64_t deadline)
     }
     awaited->has_come = fired || !added;
     if (status == 0) {
-        status = judge(fiber, awaited, fired, reason);
+        status = judge(fiber, awaited, fired, reason, own_deadline);
     }
     if (fired && added && awaited->served) {
         awaited->served(awaited, wait);

@@ -11,10 +11,12 @@ drop_call(TaskObject *task)
 {
     PyObject *const fn = task->fn, *const kwnames = task->kwnames;
     PyObject *const context = task->context;
-    task->fn = task->kwnames = task->context = NULL;
+    PyObject *const locals = task->locals;
+    task->fn = task->kwnames = task->context = task->locals = NULL;
     for (Py_ssize_t i = Py_SIZE(task); i-- > 0;) {
         Py_CLEAR(task->args[i]);
     }
+    Py_XDECREF(locals);
     Py_XDECREF(kwnames);
     Py_XDECREF(context);
     Py_XDECREF(fn);
@@ -88,12 +90,14 @@ task_conclude(TaskObject *task, enum trt_task_state final, PyObject *result)
     if (result && PyObject_IS_GC(result)) {
         PyObject_GC_Track(task); /* from now on it can be part of a cycle */
     }
+    if (final == TRT_TASK_FAILED && task->scope) {
+        scope_fail(task->scope); /* its siblings know before anybody who waits for it */
+    }
     trt_count(&w->base.counters.ran);
     trt_task_finish(&task->base, final); /* [task-result] */
     release_waiters(task);
     count_end(task);
-    if (final == TRT_TASK_FAILED && task_flag(task, TRT_TASK_DETACHED) &&
-        !task_flag(task, TRT_TASK_OBSERVED)) {
+    if (final == TRT_TASK_FAILED && task_flag(task, TRT_TASK_DETACHED | TASK_REPORTS)) {
         task_report(task);
     }
 }
@@ -104,7 +108,8 @@ task_cancel_pending(TaskObject *task)
     if (!trt_task_cancel_pending(&task->base)) {
         return false;
     }
-    if (task->generation == trt_load_relaxed(&core->generation)) {
+    const bool was_counted = !task_flag(task, TASK_HELD) || !spawn_release(task);
+    if (was_counted && task->generation == trt_load_relaxed(&core->generation)) {
         trt_fetch_add_seq_cst(&core->never_ran, 1);
     }
     drop_call(task);
@@ -113,14 +118,32 @@ task_cancel_pending(TaskObject *task)
     return true;
 }
 
+/* A group of exceptions without what is Cancelled in it; NULL if that was all. Any
+ * other error is returned as it is. */
+static PyObject *
+without_cancelled(PyObject *error)
+{
+    PyObject *rest;
+    if (!PyErr_GivenExceptionMatches(error, PyExc_BaseExceptionGroup)) {
+        return error;
+    }
+    if (scope_split_group(error, &rest) < 0) {
+        PyErr_Clear(); /* a subclass that cannot be split stays whole */
+        return error;
+    }
+    Py_DECREF(error);
+    return rest;
+}
+
 /* What became of a call that has raised: takes the error. */
 static enum trt_task_state
 take_failure(TaskObject *task, PyObject **result)
 {
-    PyObject *const error = trt_py_take_error();
-    if (PyErr_GivenExceptionMatches(error, core->cancelled) ||
+    PyObject *error = trt_py_take_error();
+    error = without_cancelled(error);
+    if (!error || PyErr_GivenExceptionMatches(error, core->cancelled) ||
         PyErr_GivenExceptionMatches(error, PyExc_GreenletExit)) {
-        Py_DECREF(error);
+        Py_XDECREF(error);
         *result = NULL;
         return TRT_TASK_CANCELLED;
     }
@@ -179,8 +202,8 @@ task_execute(Fiber *fiber, TaskObject *task)
     if (!result) {
         final = take_failure(task, &result);
     }
-    unlink_task(fiber, task);
     scope_unwind(fiber, task->scope);
+    unlink_task(fiber, task);
     fiber->scope = outer_scope;
     if (enters_foreign) {
         trt_fetch_sub_seq_cst(&core->foreign_running,

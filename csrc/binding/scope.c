@@ -19,12 +19,19 @@ struct ScopeObject {
     /* Set once, by any thread, before it looks for waits; read by whoever is in the
      * scope, after it has entered its wait [cancel-wait]. */
     _Atomic(uint32_t) cancelled;
+    /* The same, of a task's outermost scope: the task was asked. So those born into the
+     * scope learn of it, also while one of them runs on top of that task's stack. */
+    _Atomic(uint32_t) asked;
     _Atomic(uint64_t) deadline_ns;
     _Atomic(PyObject *) reason; /* owned; set once, before `cancelled` */
+    _Atomic(uint32_t) entered;  /* set once, by who enters it */
     bool shield;                /* constant */
-    bool entered, caught;       /* by the task that enters it */
+    bool ends_on_failure;       /* constant once tasks are born into it */
+    bool caught;                /* by the task that enters it */
     Fiber *fiber;               /* that it was entered on, or NULL */
-    /* While it is entered: alive, since it is left later. */
+    uint32_t generation;        /* of the process that has entered it */
+    /* Set when it is entered, owned. Kept when it is left: another thread may still
+     * look outwards from a task that has ended just now. */
     ScopeObject *parent;
     /* Guarded by core->waits: */
     ScopeObject *first_child, *next, *previous;
@@ -47,13 +54,15 @@ is_late(const ScopeObject *scope)
 /* ---- from the inside to the outside ---------------------------------------------- */
 
 bool
-scope_is_cancelled(ScopeObject *scope, const ScopeObject *base, bool *shielded)
+scope_is_cancelled(ScopeObject *scope, const ScopeObject *base, bool late_too,
+                   bool *shielded)
 {
     bool in_task = true;
     *shielded = false;
     for (ScopeObject *s = scope; s; s = s->parent) {
         in_task = in_task && s != base;
-        if (is_cancelled(s) || is_late(s)) {
+        if (is_cancelled(s) || trt_load_relaxed(&s->asked) ||
+            (late_too && is_late(s))) {
             return true;
         }
         if (s->shield) {
@@ -148,6 +157,18 @@ decide_waits_locked(ScopeObject *top, wake_reason reason)
     return decided;
 }
 
+Wait *
+scope_ask_locked(TaskObject *task)
+{
+    ScopeObject *const scope = task->entered;
+    if (!scope || scope->shield || trt_load_relaxed(&scope->asked)) {
+        return NULL;
+    }
+    trt_store_seq_cst(&scope->asked, 1);
+    native_cancel_scope_locked(scope);
+    return decide_waits_locked(scope, WAKE_CANCELLED);
+}
+
 static void
 wake_all(ScopeObject *scope, wake_reason reason)
 {
@@ -166,6 +187,27 @@ cancel(ScopeObject *scope)
     if (!trt_exchange_seq_cst(&scope->cancelled, 1)) { /* [cancel-wait] */
         wake_all(scope, WAKE_CANCELLED);
     }
+}
+
+void
+scope_fail(ScopeObject *scope)
+{
+    if (scope->ends_on_failure) {
+        cancel(scope);
+    }
+}
+
+/* _cancel_on_failure(scope): have it cancelled by the first task born into it that
+ * fails. Before there is one. */
+PyObject *
+core_cancel_on_failure(PyObject *Py_UNUSED(module), PyObject *scope)
+{
+    if (!Py_IS_TYPE(scope, core->scope_type)) {
+        PyErr_SetString(PyExc_TypeError, "_cancel_on_failure() takes a CancelScope");
+        return NULL;
+    }
+    ((ScopeObject *)scope)->ends_on_failure = true;
+    Py_RETURN_NONE;
 }
 
 void
@@ -213,8 +255,16 @@ link_scope(Fiber *fiber, ScopeObject *scope)
 {
     ScopeObject *const parent = fiber->scope;
     scope->fiber = fiber;
-    scope->parent = parent;
+    scope->generation = trt_load_relaxed(&core->generation);
+    scope->parent = (ScopeObject *)Py_XNewRef((PyObject *)parent);
+    TaskObject *const task = fiber->task;
     trt_mutex_lock(&core->waits);
+    if (task && !task->entered) {
+        task->entered = scope;
+        if (!scope->shield && task_flag(task, TRT_TASK_CANCEL_REQUESTED)) {
+            trt_store_relaxed(&scope->asked, 1);
+        }
+    }
     if (parent) {
         scope->next = parent->first_child;
         if (scope->next) {
@@ -231,7 +281,11 @@ static ScopeObject *
 unlink_scope(Fiber *fiber)
 {
     ScopeObject *const scope = fiber->scope, *const parent = scope->parent;
+    TaskObject *const task = fiber->task;
     trt_mutex_lock(&core->waits);
+    if (task && task->entered == scope) {
+        task->entered = NULL;
+    }
     if (parent) {
         *(scope->previous ? &scope->previous->next : &parent->first_child) =
             scope->next;
@@ -262,29 +316,25 @@ scope_enter(ScopeObject *self, PyObject *Py_UNUSED(ignored))
     if (!w) {
         return NULL;
     }
-    if (self->entered) {
+    if (trt_exchange_seq_cst(&self->entered, 1)) {
         PyErr_SetString(PyExc_RuntimeError,
                         "a CancelScope can be entered once: make a new one");
         return NULL;
     }
-    self->entered = true;
     link_scope(w->current, self);
     return Py_NewRef((PyObject *)self);
 }
 
-/* Whether the scope takes this Cancelled: it has asked for it, or nobody outside has.
- */
+/* Whether the scope takes Cancelled: it has asked for it, and nobody outside has. */
 static bool
 takes(ScopeObject *self, Fiber *fiber)
 {
-    return (is_cancelled(self) || is_late(self)) &&
-           (self->shield || !wait_cancel_requested(fiber));
+    scope_expire(self); /* so that a deadline that has passed stays so */
+    return is_cancelled(self) && (self->shield || !wait_cancel_requested(fiber));
 }
 
-/* Take Cancelled out of a group of exceptions. What is to be raised instead: NULL for
- * nothing, or an exception. −1 with an error set. */
-static int
-split_group(PyObject *group, PyObject **rest)
+int
+scope_split_group(PyObject *group, PyObject **rest)
 {
     PyObject *const halves =
         PyObject_CallMethodOneArg(group, core->str.split, core->cancelled);
@@ -294,7 +344,9 @@ split_group(PyObject *group, PyObject **rest)
         return -1;
     }
     PyObject *const half = PyTuple_GET_ITEM(halves, 1);
-    *rest = half == Py_None ? NULL : Py_NewRef(half);
+    if (half != Py_None) { /* a copy of the group if nothing was taken out */
+        *rest = Py_NewRef(PyTuple_GET_ITEM(halves, 0) == Py_None ? group : half);
+    }
     Py_DECREF(halves);
     return 0;
 }
@@ -306,6 +358,9 @@ scope_exit(ScopeObject *self, PyObject *const *args, Py_ssize_t nargs)
     if (nargs != 3) {
         PyErr_SetString(PyExc_TypeError, "__exit__() takes 3 arguments");
         return NULL;
+    }
+    if (self->fiber && self->generation != trt_load_relaxed(&core->generation)) {
+        Py_RETURN_FALSE; /* a fork's child, where nobody is in a scope any more */
     }
     if (!w || !self->fiber || w->current->scope != self) {
         PyErr_SetString(PyExc_RuntimeError,
@@ -322,7 +377,7 @@ scope_exit(ScopeObject *self, PyObject *const *args, Py_ssize_t nargs)
             absorbs = true;
         } else if (PyErr_GivenExceptionMatches(error, PyExc_BaseExceptionGroup)) {
             PyObject *rest;
-            if (split_group(error, &rest) < 0) {
+            if (scope_split_group(error, &rest) < 0) {
                 Py_DECREF(scope);
                 return NULL;
             }
@@ -337,9 +392,6 @@ scope_exit(ScopeObject *self, PyObject *const *args, Py_ssize_t nargs)
         }
     }
     self->caught = self->caught || absorbs;
-    if (absorbs) {
-        cancel(self); /* it may have been late only */
-    }
     Py_DECREF(scope);
     return PyBool_FromLong(absorbs);
 }
@@ -399,6 +451,16 @@ scope_traverse(ScopeObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(trt_load_relaxed(&self->reason));
+    Py_VISIT(self->parent);
+    return 0;
+}
+
+static int
+scope_clear(ScopeObject *self)
+{
+    PyObject *const reason = trt_load_relaxed(&self->reason);
+    trt_store_relaxed(&self->reason, NULL);
+    Py_XDECREF(reason);
     return 0;
 }
 
@@ -407,9 +469,11 @@ scope_dealloc(ScopeObject *self)
 {
     PyTypeObject *const type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    Py_XDECREF(trt_load_relaxed(&self->reason));
+    Py_TRASHCAN_BEGIN(self, scope_dealloc) scope_clear(self);
+    Py_CLEAR(self->parent);
     type->tp_free(self);
     Py_DECREF(type);
+    Py_TRASHCAN_END
 }
 
 static PyObject *
@@ -454,7 +518,9 @@ scope_set_deadline(ScopeObject *self, PyObject *value, void *Py_UNUSED(closure))
     const uint64_t before = trt_load_relaxed(&self->deadline_ns);
     trt_store_seq_cst(&self->deadline_ns, deadline_ns);
     if (deadline_ns < before) {
-        wake_all(self, WAKE_SIGNAL); /* who waits there takes the new one to bed */
+        /* Who waits there takes the new one to bed. Who is on the way there looks for
+         * it under the lock, as enter_wait does. */
+        wake_all(self, WAKE_SIGNAL);
     }
     return 0;
 }
@@ -481,9 +547,7 @@ PyDoc_STRVAR(
     scope_doc,
     "CancelScope(*, deadline=None, shield=False)\n--\n\n"
     "A block of code that can be asked to end: with CancelScope() as scope.\n\n"
-    "deadline  a time on the clock of time.monotonic() at which that happens by "
-    "itself, "
-    "or None\n"
+    "deadline  a time of time.monotonic() at which that happens by itself, or None\n"
     "shield    whether code inside is not told when a scope around it, or its task, is "
     "cancelled\n\n"
     "Once it is cancelled, each checkpoint inside raises Cancelled, also in tasks of "
@@ -520,13 +584,10 @@ static PyGetSetDef scope_getset[] = {
 };
 
 static PyType_Slot scope_slots[] = {
-    {Py_tp_doc, (void *)scope_doc},
-    {Py_tp_new, scope_new},
-    {Py_tp_methods, scope_methods},
-    {Py_tp_getset, scope_getset},
-    {Py_tp_traverse, scope_traverse},
-    {Py_tp_dealloc, scope_dealloc},
-    {0, NULL},
+    {Py_tp_doc, (void *)scope_doc},   {Py_tp_new, scope_new},
+    {Py_tp_methods, scope_methods},   {Py_tp_getset, scope_getset},
+    {Py_tp_traverse, scope_traverse}, {Py_tp_clear, scope_clear},
+    {Py_tp_dealloc, scope_dealloc},   {0, NULL},
 };
 
 PyType_Spec scope_spec = {

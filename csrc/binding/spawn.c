@@ -8,30 +8,52 @@
 /* Spawns between two looks for stale entries at the oldest end of the deque. */
 enum { TIDY_PERIOD = 256 };
 
-/* Hand a new task to the pool; takes over the reference, returns it to the caller. */
-static PyObject *
-submit(Worker *w, TaskObject *task)
+/* Count a new task, before others can end it: see exit_live_tasks. */
+static void
+count_new(Worker *w, TaskObject *task)
 {
-    const bool detached = task_flag(task, TRT_TASK_DETACHED);
-    if (detached) {
+    if (task_flag(task, TRT_TASK_DETACHED)) {
         trt_fetch_add_seq_cst(&core->detached_live, 1);
     }
-    trt_count(&w->base.counters.spawned); /* before others can end it, see live_tasks */
+    trt_count(&w->base.counters.spawned);
+}
+
+/* Whom main leaves it to, see TASK_FOREIGN: as who spawns it. */
+static void
+inherit_foreign(Worker *w, TaskObject *task)
+{
+    const TaskObject *const parent = w->current->task;
+    if (parent ? task_flag(parent, TASK_FOREIGN) : w->base.kind == TRT_WORKER_FOREIGN) {
+        trt_task_set_flags(&task->base, TASK_FOREIGN);
+    }
+}
+
+/* Put a task where a thread finds it. 0 or a negative errno. */
+static int
+enqueue(Worker *w, TaskObject *task)
+{
     if (trt_load_relaxed(&w->base.counters.spawned) % TIDY_PERIOD == 0) {
         entries_tidy_oldest(
             w); /* of what others have fetched, if this one only spawns */
     }
     Py_INCREF(task); /* the queue's */
-    const TaskObject *const parent = w->current->task;
-    if (parent ? task_flag(parent, TASK_FOREIGN) : w->base.kind == TRT_WORKER_FOREIGN) {
-        trt_task_set_flags(&task->base, TASK_FOREIGN);
-    }
     const int error = task_flag(task, TRT_TASK_PINNED)
                           ? trt_deque_push(&w->pinned, task_as_item(task))
                           : trt_worker_push(&w->base, task_as_item(task));
     if (error) {
         task_cancel_pending(task);
         Py_DECREF(task);
+    }
+    return error;
+}
+
+/* Hand a new task to the pool; takes over the reference, returns it to the caller. */
+static PyObject *
+submit(Worker *w, TaskObject *task)
+{
+    count_new(w, task);
+    inherit_foreign(w, task);
+    if (enqueue(w, task)) {
         Py_DECREF(task);
         return PyErr_NoMemory();
     }
@@ -124,6 +146,91 @@ core_spawn_in(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nar
         PyErr_Clear();
     }
     return submit(w, task);
+}
+
+/* ---- tasks for later ------------------------------------------------------------- */
+
+/* A task that is made now and submitted later is held until then: no wait for it runs
+ * it, no thread finds it. It is counted, so that exit waits for it, when it is made or
+ * only when it is submitted. In the second case one that is cancelled before must not
+ * count as ended: whoever sets TASK_RELEASED first, the one that submits or the one
+ * that cancels, knows that it was not counted yet. */
+
+enum {
+    MAKE_COUNTED = 1, /* exit waits for it from now on */
+    MAKE_FOREIGN = 2, /* main leaves it to others, if there are any */
+    MAKE_DETACHED = 4,
+};
+
+/* _make(how, fn, /, *args, **kwargs): a task that _submit() lets run. `how`: the sum of
+ * what the enum says. */
+PyObject *
+core_make(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
+          PyObject *kwnames)
+{
+    const long how = nargs > 0 ? PyLong_AsLong(args[0]) : 0;
+    if (how == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    Worker *const w = prepare("spawn_after() or spawn_later()", args + 1, nargs - 1);
+    if (!w) {
+        return NULL;
+    }
+    TaskObject *const task = task_new(args[1], args + 2, nargs - 2, kwnames);
+    if (!task) {
+        return NULL;
+    }
+    if (core->debug) {
+        task->site = spawn_site();
+        PyErr_Clear();
+    }
+    const bool counted = how & MAKE_COUNTED;
+    trt_task_set_flags(&task->base,
+                       TASK_HELD |
+                           (how & MAKE_DETACHED ? (uint32_t)TRT_TASK_DETACHED : 0u));
+    inherit_foreign(w, task);
+    if (how & MAKE_FOREIGN && trt_load_relaxed(&core->threads) > 1) {
+        trt_task_set_flags(&task->base, TASK_FOREIGN);
+    }
+    if (counted) {
+        trt_task_set_flags(&task->base, TASK_COUNTED);
+        count_new(w, task);
+    }
+    return (PyObject *)task;
+}
+
+bool
+spawn_release(TaskObject *task)
+{
+    const uint32_t before = trt_task_set_flags(&task->base, TASK_RELEASED);
+    return !(before & (TASK_RELEASED | TASK_COUNTED));
+}
+
+/* _submit(task): let a task run that _make() has made. Nothing if it was cancelled, or
+ * belongs to a parent process. */
+PyObject *
+core_submit(PyObject *Py_UNUSED(module), PyObject *op)
+{
+    if (!Py_IS_TYPE(op, core->task_type) || !task_flag((TaskObject *)op, TASK_HELD)) {
+        PyErr_SetString(PyExc_TypeError, "_submit() takes a task made by _make()");
+        return NULL;
+    }
+    TaskObject *const task = (TaskObject *)op;
+    Worker *const w = worker_self();
+    if (!w) {
+        return NULL;
+    }
+    if (task->generation != trt_load_relaxed(&core->generation)) {
+        Py_RETURN_NONE;
+    }
+    const uint32_t before = trt_task_set_flags(&task->base, TASK_RELEASED);
+    if (before & TASK_RELEASED) {
+        Py_RETURN_NONE;
+    }
+    if (!(before & TASK_COUNTED)) {
+        count_new(w, task);
+    }
+    return enqueue(w, task) ? PyErr_NoMemory() : Py_NewRef(Py_None);
 }
 
 /* ---- Spawner --------------------------------------------------------------------- */

@@ -18,10 +18,12 @@ task_new(PyObject *fn, PyObject *const *args, Py_ssize_t nargs, PyObject *kwname
     task->kwnames = Py_XNewRef(kwnames);
     task->context = NULL;
     task->scope = NULL;
+    task->entered = NULL;
     task->result = NULL;
     task->traceback = NULL;
     task->name = NULL;
     task->site = NULL;
+    task->locals = NULL;
     task->weakrefs = NULL;
     trt_store_relaxed(&task->message, NULL);
     trt_store_relaxed(&task->pinned_to, NULL);
@@ -101,7 +103,9 @@ task_outcome(TaskObject *task)
 void
 task_report(TaskObject *task)
 {
-    trt_task_set_flags(&task->base, TRT_TASK_OBSERVED);
+    if (trt_task_set_flags(&task->base, TRT_TASK_OBSERVED) & TRT_TASK_OBSERVED) {
+        return;
+    }
     PyObject *const name = task_name(task);
     PyObject *const where =
         name ? PyUnicode_FromFormat("task %U, whose failure nobody fetched", name)
@@ -190,6 +194,7 @@ task_dealloc(TaskObject *self)
     Py_CLEAR(self->traceback);
     Py_CLEAR(self->name);
     Py_CLEAR(self->site);
+    Py_CLEAR(self->locals);
     Py_XDECREF(trt_load_relaxed(&self->message));
     for (Py_ssize_t i = Py_SIZE(self); i-- > 0;) {
         Py_CLEAR(self->args[i]);
@@ -358,7 +363,7 @@ callback_wake(trt_waiter *waiter)
 bool
 task_waiter_is_callback(const trt_waiter *waiter)
 {
-    return waiter->wake == callback_wake;
+    return waiter->wake == callback_wake || subscription_is_waiter(waiter);
 }
 
 static PyObject *
@@ -387,6 +392,16 @@ task_defuse(TaskObject *self, PyObject *Py_UNUSED(ignored))
 {
     trt_task_set_flags(&self->base, TRT_TASK_OBSERVED);
     Py_RETURN_NONE;
+}
+
+static PyObject *
+task_report_errors(TaskObject *self, PyObject *Py_UNUSED(ignored))
+{
+    trt_task_set_flags(&self->base, TASK_REPORTS);
+    if (trt_task_get_state(&self->base) == TRT_TASK_FAILED) {
+        task_report(self);
+    }
+    return Py_NewRef((PyObject *)self);
 }
 
 static PyObject *
@@ -468,6 +483,15 @@ PyDoc_STRVAR(
     "defuse($self, /)\n--\n\n"
     "Declare that a failure of this task need not be reported if nobody fetches it.");
 
+PyDoc_STRVAR(report_errors_doc,
+             "report_errors($self, /)\n--\n\n"
+             "Have a failure reported as soon as the task ends; return the task.\n\n"
+             "It goes to sys.unraisablehook, once, unless somebody has observed it "
+             "before; without this\n"
+             "it does when the last reference to the task dies. A fetch raises it all "
+             "the same. Not a\n"
+             "suspension point.");
+
 #define FAST(fn) (PyCFunction)(void (*)(void))(fn), METH_FASTCALL | METH_KEYWORDS
 static PyMethodDef task_methods[] = {
     {"result", FAST(task_result), result_doc},
@@ -480,6 +504,7 @@ static PyMethodDef task_methods[] = {
     {"add_done_callback", (PyCFunction)task_add_done_callback, METH_O,
      add_done_callback_doc},
     {"defuse", (PyCFunction)task_defuse, METH_NOARGS, defuse_doc},
+    {"report_errors", (PyCFunction)task_report_errors, METH_NOARGS, report_errors_doc},
     {"__reduce__", (PyCFunction)task_reduce, METH_NOARGS, NULL},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL},
     {NULL, NULL, 0, NULL},

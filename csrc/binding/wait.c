@@ -39,7 +39,10 @@ task_cancel(TaskObject *task, PyObject *message)
     Wait *wait;
     do {
         trt_mutex_lock(&core->waits);
-        wait = cancel_locked(task);
+        wait = scope_ask_locked(task);
+        if (!wait) {
+            wait = cancel_locked(task);
+        }
         trt_mutex_unlock(&core->waits);
         if (wait) {
             wait_deliver_all(wait);
@@ -48,8 +51,8 @@ task_cancel(TaskObject *task, PyObject *message)
     return true;
 }
 
-bool
-wait_cancel_requested(Fiber *fiber)
+static bool
+is_requested(Fiber *fiber, bool late_too)
 {
     TaskObject *const task = fiber->task;
     bool shielded = false;
@@ -57,11 +60,17 @@ wait_cancel_requested(Fiber *fiber)
         (task_flag(task, TRT_TASK_DETACHED) || trt_load_relaxed(&core->cancel_all))) {
         return true;
     }
-    if (fiber->scope &&
-        scope_is_cancelled(fiber->scope, task ? task->scope : NULL, &shielded)) {
+    if (fiber->scope && scope_is_cancelled(fiber->scope, task ? task->scope : NULL,
+                                           late_too, &shielded)) {
         return true;
     }
     return task && !shielded && task_flag(task, TRT_TASK_CANCEL_REQUESTED);
+}
+
+bool
+wait_cancel_requested(Fiber *fiber)
+{
+    return is_requested(fiber, true);
 }
 
 int
@@ -72,7 +81,12 @@ wait_checkpoint(Fiber *fiber)
     }
     PyObject *reason = NULL;
     if (fiber->scope) {
+        /* What raises Cancelled has to stay in force until the scope takes it: a
+         * deadline that has passed cancels, one that was put off just now is none. */
         scope_expire(fiber->scope);
+        if (!is_requested(fiber, false)) {
+            return 0;
+        }
         reason = scope_reason(fiber->scope);
     }
     if (!reason && fiber->task) {
@@ -85,6 +99,15 @@ wait_checkpoint(Fiber *fiber)
 /* ---- circles of waits ------------------------------------------------------------ */
 
 enum { CIRCLE_MAX = 64 }; /* calls into Python inside one another, while looking */
+
+/* Whether its wait is undecided: a stack that was cancelled goes on when it gets to it,
+ * however the task that it awaited does. */
+static bool
+is_waiting_locked(const Fiber *stack)
+{
+    return stack->wait &&
+           trt_load_acquire(&stack->wait->base.decision) == TRT_WAITER_WAITING;
+}
 
 /* Whether `stack` waits, over any number of others, for `fiber`. What a stack waits
  * for: the task that it awaits, and all that call Python for native work that runs on
@@ -104,7 +127,7 @@ waits_for_locked(Fiber *stack, Fiber *fiber, bool on_thread, int depth)
             }
         }
         TaskObject *const task = stack->awaited;
-        if (!task || task_is_finished(task) ||
+        if (!task || task_is_finished(task) || !is_waiting_locked(stack) ||
             trt_task_get_state(&task->base) == TRT_TASK_PENDING ||
             !trt_load_relaxed(&task->fiber)) {
             return false;
@@ -203,6 +226,9 @@ run_inline(Worker *w, TaskObject *task)
 {
     if (trt_task_get_state(&task->base) != TRT_TASK_PENDING || !core->inline_tasks ||
         task->generation != trt_load_relaxed(&core->generation) || !has_headroom(w)) {
+        return false;
+    }
+    if (task_flag(task, TASK_HELD) && !task_flag(task, TASK_RELEASED)) {
         return false;
     }
     if (task_flag(task, TRT_TASK_PINNED) && trt_load_relaxed(&task->pinned_to) != w) {

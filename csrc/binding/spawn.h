@@ -1,0 +1,19 @@
+/* Making tasks, and hearing of their end; a part of core.h. */
+#ifndef TRT_BINDING_SPAWN_H
+#define TRT_BINDING_SPAWN_H
+
+extern PyType_Spec spawner_spec; /* spawn.c */
+PyObject *core_spawn(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *core_spawn_in(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *core_make(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *core_submit(PyObject *, PyObject *);
+/* Count a task that was held and now is not, unless somebody has. Whether it was this
+ * call. */
+bool spawn_release(TaskObject *task);
+PyObject *core_locals(PyObject *, PyObject *);
+
+extern PyType_Spec subscription_spec; /* subscription.c */
+bool subscription_is_waiter(const trt_waiter *waiter);
+PyObject *core_subscribe(PyObject *, PyObject *const *, Py_ssize_t);
+
+#endif

@@ -1,0 +1,130 @@
+/* A done callback that can be taken back: for those who wait for the first of many
+ * tasks, and must leave nothing behind at the others. */
+#include "core.h"
+
+#include <stdlib.h>
+
+typedef struct Node Node;
+
+typedef struct SubscriptionObject {
+    PyObject_HEAD
+    TaskObject *task; /* owned */
+    PyObject *fn;     /* owned */
+    Node *node;       /* NULL: cancelled; else freed by whoever dies last */
+} SubscriptionObject;
+
+/* What is in the task's list. Owns its subscription until it is fired or abandoned, so
+ * that the callback finds it. */
+struct Node {
+    trt_waiter base;
+    SubscriptionObject *owner;
+};
+
+static void
+subscription_wake(trt_waiter *waiter)
+{
+    SubscriptionObject *const self = ((Node *)waiter)->owner;
+    PyObject *const error = PyErr_Occurred() ? trt_py_take_error() : NULL;
+    PyObject *const result = PyObject_CallOneArg(self->fn, (PyObject *)self->task);
+    if (!result) {
+        PyErr_WriteUnraisable(self->fn);
+    }
+    Py_XDECREF(result);
+    Py_DECREF(self); /* the node may be gone with it */
+    if (error) {
+        trt_py_set_error(error);
+    }
+}
+
+bool
+subscription_is_waiter(const trt_waiter *waiter)
+{
+    return waiter->wake == subscription_wake;
+}
+
+/* _subscribe(task, fn): call fn(task) when the task has ended, or at once, unless
+ * cancel() of what is returned comes before. */
+PyObject *
+core_subscribe(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 2 || !Py_IS_TYPE(args[0], core->task_type)) {
+        return PyErr_Format(PyExc_TypeError, "expected a taskrt.Task, not '%.100s'",
+                            nargs > 0 ? Py_TYPE(args[0])->tp_name : "nothing");
+    }
+    SubscriptionObject *const self =
+        PyObject_GC_New(SubscriptionObject, core->subscription_type);
+    if (!self) {
+        return NULL;
+    }
+    self->task = (TaskObject *)Py_NewRef(args[0]);
+    self->fn = Py_NewRef(args[1]);
+    self->node = malloc(sizeof *self->node);
+    PyObject_GC_Track(self);
+    if (!self->node) {
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
+    trt_waiter_init(&self->node->base, subscription_wake);
+    self->node->owner = (SubscriptionObject *)Py_NewRef((PyObject *)self);
+    if (!trt_waiters_add(&self->task->base.waiters, &self->node->base)) {
+        trt_waiter_claim(&self->node->base);
+        subscription_wake(&self->node->base);
+    }
+    return (PyObject *)self;
+}
+
+/* cancel(): whether the callback was not called and never will be. By the one that has
+ * subscribed, not at the same time as another. */
+static PyObject *
+subscription_cancel(SubscriptionObject *self, PyObject *Py_UNUSED(ignored))
+{
+    Node *const node = self->node;
+    if (!node || !trt_waiter_abandon(&node->base)) {
+        Py_RETURN_FALSE;
+    }
+    self->node = NULL;
+    trt_waiters_release(&self->task->base.waiters, &node->base);
+    Py_DECREF(self); /* the node's */
+    Py_RETURN_TRUE;
+}
+
+static int
+subscription_traverse(SubscriptionObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->task);
+    Py_VISIT(self->fn);
+    return 0;
+}
+
+static void
+subscription_dealloc(SubscriptionObject *self)
+{
+    PyTypeObject *const type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    free(self->node); /* fired, or it would hold a reference */
+    Py_CLEAR(self->task);
+    Py_CLEAR(self->fn);
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef subscription_methods[] = {
+    {"cancel", (PyCFunction)subscription_cancel, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot subscription_slots[] = {
+    {Py_tp_methods, subscription_methods},
+    {Py_tp_traverse, subscription_traverse},
+    {Py_tp_dealloc, subscription_dealloc},
+    {0, NULL},
+};
+
+PyType_Spec subscription_spec = {
+    .name = "taskrt._core._Subscription",
+    .basicsize = sizeof(SubscriptionObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = subscription_slots,
+};

@@ -1,0 +1,66 @@
+"""Time limits on a block of code."""
+
+import math
+import time
+from types import TracebackType
+
+from taskrt._core import CancelScope
+
+__all__ = ["fail_after", "move_on_after"]
+
+
+def move_on_after(seconds: float) -> CancelScope:
+    """Return a scope that is cancelled after some seconds: with move_on_after(5):
+
+    The block ends at its first checkpoint after that, without an error; then the
+    scope's `cancelled_caught` is true. Its `deadline`, on the clock of
+    `time.monotonic`, may be set to another time meanwhile. seconds counts from this
+    call. Raises ValueError if it is negative or NaN. Not a suspension point; any
+    thread. Source: Trio.
+
+    >>> from taskrt import move_on_after, sleep
+    >>> with move_on_after(0.001) as scope:
+    ...     sleep(60)
+    >>> scope.cancelled_caught
+    True
+    """
+    if seconds < 0 or math.isnan(seconds):
+        raise ValueError(f"seconds must be a number from 0 upwards, not {seconds!r}")
+    return CancelScope(deadline=time.monotonic() + seconds)
+
+
+class fail_after:  # noqa: N801  (used as a function)
+    """A `move_on_after` that raises TimeoutError: with fail_after(5) as scope:
+
+    Only if the block was ended by this limit, not by a scope around it, another's
+    TimeoutError, or an error of its own. What is entered is the `CancelScope`, whose
+    `deadline` may be set. seconds counts from this call. Raises ValueError if it is
+    negative or NaN. Not a suspension point; any thread. Source: Trio.
+
+    >>> from taskrt import fail_after, sleep
+    >>> with fail_after(0.001):
+    ...     sleep(60)
+    Traceback (most recent call last):
+    TimeoutError: the block was not done after 0.001 seconds
+    """
+
+    __module__ = "taskrt"
+    __slots__ = ("_scope", "_seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self._scope = move_on_after(seconds)
+        self._seconds = seconds
+
+    def __enter__(self) -> CancelScope:
+        return self._scope.__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._scope.__exit__(kind, error, trace):
+            raise TimeoutError(
+                f"the block was not done after {self._seconds} seconds"
+            ) from None

@@ -1,0 +1,293 @@
+"""Tasks that start later: after other tasks, after some time, again and again.
+
+All that waits for a time is in one heap, with one keeper: a detached task that sleeps
+until the next is due, and ends when there is none. A pending timer costs a task that
+was not started and an entry of the heap; it holds up neither the exit of the process
+nor `shutdown`, which cancel it.
+"""
+
+import contextvars
+import heapq
+import itertools
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import ParamSpec, TypeVar, TypeVarTuple
+
+from taskrt import _core, runtime
+from taskrt._core import Event, Task
+
+__all__ = ["Timer", "spawn_after", "spawn_later"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_Ts = TypeVarTuple("_Ts")
+
+# What _core._make is told: 0 is a task that exit does not wait for while it is held.
+_HELD = 0
+_COUNTED = 1
+_KEEPER = 1 | 2 | 4  # counted, not on main if there are other threads, detached
+
+
+class _Keeper:
+    """The heap of what is to happen later, and the task that sleeps until it is due."""
+
+    def __init__(self) -> None:
+        # Never held over a suspension; re-entrant for what a collection runs meanwhile.
+        self._lock = threading.RLock()
+        self._heap: list[tuple[float, int, Task[object] | Timer]] = []
+        self._numbers = itertools.count()  # so that targets are never compared
+        self._event = Event(autoreset=True)
+        self._task: Task[None] | None = None
+        self._sweep_at = 64
+        self._hooked = False
+
+    def add(self, deadline: float, target: "Task[object] | Timer") -> None:
+        """Let target run at this time of `time.monotonic`. Not a suspension point."""
+        starting = None
+        with self._lock:
+            if not self._hooked:
+                self._hook()
+            if self._task is None or self._task.done():
+                starting = self._task = _core._make(_KEEPER, self._run)
+            if len(self._heap) >= self._sweep_at:
+                self._sweep()
+            heapq.heappush(self._heap, (deadline, next(self._numbers), target))
+            is_next = self._heap[0][2] is target
+        if starting is not None:
+            _core._submit(starting)
+        elif is_next:
+            self._event.set()
+
+    def _hook(self) -> None:
+        self._hooked = True
+        runtime._before_end.append(self.stop)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        """Begin anew in a forked child: what was pending belongs to the parent."""
+        hooked = self._hooked
+        self.__init__()  # type: ignore[misc]
+        self._hooked = hooked
+
+    def _sweep(self) -> None:
+        """Drop what was cancelled; amortised, at each doubling of the heap."""
+        self._heap = [entry for entry in self._heap if not entry[2].done()]
+        heapq.heapify(self._heap)
+        self._sweep_at = max(64, 2 * len(self._heap))
+
+    def stop(self) -> None:
+        """Cancel all that is pending, and let the keeper end."""
+        with self._lock:
+            targets = [target for _, _, target in self._heap]
+            self._heap.clear()
+        self._event.set()
+        for target in targets:
+            target.cancel("the process ends, or has called shutdown()")
+
+    def _run(self) -> None:
+        try:
+            while True:
+                with self._lock:
+                    now = time.monotonic()
+                    due = []
+                    while self._heap and self._heap[0][0] <= now:
+                        due.append(heapq.heappop(self._heap)[2])
+                    if not due and not self._heap:
+                        self._task = None
+                        return
+                    left = self._heap[0][0] - now if self._heap else 0
+                for target in due:
+                    if isinstance(target, Timer):
+                        target._fire(now)
+                    else:
+                        _core._submit(target)
+                if not due:
+                    self._event.wait(left)
+        except BaseException:
+            self.stop()
+            raise
+
+
+_keeper = _Keeper()
+
+
+def _deadline_after(what: str, seconds: float) -> float:
+    if seconds < 0 or math.isnan(seconds):
+        raise ValueError(f"{what} must be a number from 0 upwards, not {seconds!r}")
+    return time.monotonic() + seconds
+
+
+def spawn_later(
+    delay: float, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs
+) -> Task[_R]:
+    """Call fn(*args, **kwargs) in a new task, delay seconds from now; return the Task.
+
+    Until then it is pending: `Task.cancel` prevents the call, fetch waits, and the end
+    of the process cancels it. The task sees a copy of the present context variables.
+    It starts when a thread is free, so perhaps later; with one thread in the pool, when
+    the main thread waits. Raises ValueError if delay is negative or NaN, and what spawn
+    raises. Not a suspension point; any thread.
+
+    >>> from taskrt import fetch, spawn_later
+    >>> fetch(spawn_later(0.001, pow, 2, 3))
+    8
+    """
+    deadline = _deadline_after("delay", delay)
+    task = _core._make(_HELD, fn, *args, **kwargs)
+    _keeper.add(deadline, task)
+    return task
+
+
+class Timer:
+    """A call of fn(*args) in a task, after delay seconds, and perhaps again and again.
+
+    delay     seconds until the first call, 0 or more
+    interval  seconds from one call to the next, more than 0; None: only one call
+
+    Runs from now on, also if nobody keeps the object. Calls do not pile up: those that
+    are due while an earlier one still runs, or that come late by an interval or more,
+    are left out; the others keep to the times that were asked for. A call that fails is
+    reported to `sys.unraisablehook`. Pending ones do not hold up the end of the
+    process. Raises ValueError for other numbers, and what spawn raises. Not a
+    suspension point; any thread. Source: Julia's Timer.
+
+    >>> from taskrt import Timer
+    >>> timer = Timer(60, print, "a minute has passed", interval=60)
+    >>> timer.cancel()
+    True
+    """
+
+    __module__ = "taskrt"
+    __slots__ = (
+        "__weakref__",
+        "_args",
+        "_context",
+        "_deadline",
+        "_fn",
+        "_interval",
+        "_lock",
+        "_next",
+        "_over",
+        "_running",
+    )
+
+    def __init__(
+        self,
+        delay: float,
+        fn: Callable[[*_Ts], object],
+        /,
+        *args: *_Ts,
+        interval: float | None = None,
+    ) -> None:
+        if interval is not None and not interval > 0:
+            raise ValueError(
+                f"interval must be a number above 0, or None, not {interval!r}"
+            )
+        self._deadline = _deadline_after("delay", delay)
+        self._interval = interval
+        self._fn: Callable[..., object] = fn
+        self._args: tuple[object, ...] = args
+        self._context = contextvars.copy_context()
+        self._lock = threading.RLock()
+        self._over = False
+        self._running: Task[object] | None = None
+        self._next = self._make()
+        _keeper.add(self._deadline, self)
+
+    def _make(self) -> Task[object]:
+        return _core._make(_HELD, self._fn, *self._args).report_errors()
+
+    def _fire(self, now: float) -> None:
+        with self._lock:
+            if self._over:
+                return
+            if self._running is None or self._running.done():
+                self._running = self._next
+                _core._submit(self._running)
+                if self._interval is None:
+                    self._over = True
+                    return
+                self._next = self._context.run(self._make)
+            assert self._interval is not None
+            missed = max(0, math.floor((now - self._deadline) / self._interval))
+            self._deadline += (missed + 1) * self._interval
+            deadline = self._deadline
+        _keeper.add(deadline, self)
+
+    def cancel(self, msg: object = None) -> bool:
+        """Make no further call; return whether there would have been one.
+
+        A call that runs goes on. Any thread, any time, again. Not a suspension point.
+        """
+        with self._lock:
+            if self._over:
+                return False
+            self._over = True
+            task = self._next
+        return task.cancel(msg)
+
+    def done(self) -> bool:
+        """Return whether there will be no further call. Not a suspension point."""
+        return self._over
+
+
+def spawn_after(
+    deps: Task[object] | Iterable[Task[object]],
+    fn: Callable[_P, _R],
+    /,
+    *args: _P.args,
+    **kwargs: _P.kwargs,
+) -> Task[_R]:
+    """Call fn(*args, **kwargs) in a new task once all of deps have ended; return it.
+
+    deps  a task, or any number of them
+
+    Until then it is pending: a fetch waits, `Task.cancel` prevents the call. If one of
+    them fails or was cancelled, the new one is cancelled, at once and with that as its
+    message; the failure does not count as observed. The results are not passed on: fn
+    fetches what it needs. The task sees a copy of the present context variables. Raises
+    TypeError if one of deps is no task, and what spawn raises. Not a suspension point;
+    any thread. Source: Taskflow's successors.
+
+    >>> from taskrt import fetch, spawn, spawn_after
+    >>> first = spawn(pow, 2, 3)
+    >>> fetch(spawn_after(first, lambda: fetch(first) + 1))
+    9
+    """
+    found = [deps] if isinstance(deps, Task) else list(deps)
+    for dep in found:
+        if not isinstance(dep, Task):
+            raise TypeError(
+                f"deps must be taskrt.Task objects, not {type(dep).__name__!r}"
+            )
+    task = _core._make(_COUNTED, fn, *args, **kwargs)
+    left = len(found)
+    lock = threading.Lock()
+
+    def on_end(dep: Task[object]) -> None:
+        nonlocal left
+        if dep.state != "done":
+            task.cancel(_cause(dep))
+            return
+        with lock:
+            left -= 1
+            is_last = left == 0
+        if is_last:
+            _core._submit(task)
+
+    for dep in found:
+        dep.add_done_callback(on_end)
+    if not found:
+        _core._submit(task)
+    return task
+
+
+def _cause(dep: Task[object]) -> str:
+    error = _core._error_of(dep)
+    if error is None:
+        return f"{dep.name}, which it was to follow, was cancelled"
+    return f"{dep.name}, which it was to follow, failed: {error!r}"

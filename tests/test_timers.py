@@ -1,0 +1,361 @@
+"""Tasks that start later: spawn_later, Timer."""
+
+from __future__ import annotations
+
+import contextvars
+import gc
+import math
+import threading
+import time
+import weakref
+
+import pytest
+from support.child import UNDER_ASAN, run_script
+from support.gates import join, until
+
+import taskrt
+from taskrt import (
+    CancelledError,
+    TaskGroup,
+    Timer,
+    fetch,
+    sleep,
+    spawn_later,
+    timers,
+    wait,
+)
+from taskrt._core import Event
+
+pytestmark = pytest.mark.usefixtures("threads")
+
+SOON = 0.002
+LONG = 1000.0
+
+
+def fail(error: BaseException) -> None:
+    raise error
+
+
+def pending_timers() -> int:
+    return len(timers._keeper._heap)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_over() -> object:
+    yield
+    timers._keeper.stop()
+    until(lambda: timers._keeper._task is None or timers._keeper._task.done())
+
+
+# --- spawn_later ----------------------------------------------------------------------
+
+
+def test_it_runs_when_its_time_has_come() -> None:
+    start = time.monotonic()
+    task = spawn_later(0.01, time.monotonic)
+    assert task.state == "pending"
+    assert fetch(task) - start >= 0.01
+    assert fetch(spawn_later(0, int)) == 0
+
+
+def test_a_fetch_waits_for_the_time() -> None:
+    start = time.monotonic()
+    for wait_for in (fetch, wait, taskrt.Task.result):
+        wait_for(spawn_later(SOON, int))
+    assert time.monotonic() - start >= 3 * SOON
+
+
+def test_they_run_in_the_order_of_their_times() -> None:
+    order: list[int] = []
+    times = [0.03, 0.01, 0.02, 0.0]
+    tasks = [spawn_later(t, order.append, n) for n, t in enumerate(times)]
+    wait(*tasks)
+    if taskrt.num_threads() == 1:
+        assert order == [3, 1, 2, 0]
+    assert sorted(order) == [0, 1, 2, 3]
+
+
+def test_an_earlier_one_wakes_the_keeper() -> None:
+    long = spawn_later(LONG, int)
+    assert fetch(spawn_later(SOON, int)) == 0
+    assert long.state == "pending"
+    long.cancel()
+
+
+def test_cancelled_before_its_time_it_never_runs() -> None:
+    ran: list[int] = []
+    task = spawn_later(SOON, ran.append, 1)
+    assert task.cancel("no")
+    with pytest.raises(CancelledError, match="no"):
+        fetch(task)
+    fetch(spawn_later(2 * SOON, int))
+    assert ran == []
+
+
+def test_cancel_races_with_the_start() -> None:
+    for _ in range(300):
+        ran: list[int] = []
+        task = spawn_later(0.0001, ran.append, 1)
+        sleep(0.0001)
+        task.cancel()
+        wait(task)
+        assert task.cancelled() == (not ran)
+    until(lambda: taskrt.stats()["live"] <= 1)
+
+
+def test_live_tasks_do_not_count_what_is_pending() -> None:
+    fetch(spawn_later(0, int))
+    until(lambda: taskrt.stats()["live"] == 0)
+    tasks = [spawn_later(LONG, int) for _ in range(10)]
+    assert taskrt.stats()["live"] <= 1  # the keeper
+    for task in tasks:
+        task.cancel()
+    assert taskrt.stats()["live"] <= 1
+
+
+def test_the_keeper_ends_with_the_last_timer() -> None:
+    fetch(spawn_later(SOON, int))
+    until(lambda: timers._keeper._task is None)
+    assert pending_timers() == 0
+
+
+def test_from_tasks_and_threads_at_once() -> None:
+    def make(n: int) -> list[taskrt.Task[int]]:
+        return [spawn_later(0.0001 * (i % 7), int, n + i) for i in range(50)]
+
+    made: list[taskrt.Task[int]] = []
+    threads = [
+        threading.Thread(target=lambda n=n: made.extend(make(n))) for n in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    with TaskGroup() as group:
+        for n in range(4):
+            group.spawn(lambda n=n: made.extend(make(n)))
+    join(*threads)
+    wait(*made)
+    assert len(made) == 400
+    assert all(task.state == "done" for task in made)
+
+
+@pytest.mark.parametrize("delay", [-1, math.nan])
+def test_wrong_delays(delay: float) -> None:
+    with pytest.raises(ValueError, match="delay"):
+        spawn_later(delay, int)
+    with pytest.raises(ValueError, match="delay"):
+        Timer(delay, int)
+    with pytest.raises(TypeError):
+        spawn_later("5", int)  # type: ignore[arg-type]
+
+
+def test_what_was_cancelled_is_swept_out() -> None:
+    for _ in range(50):
+        for task in [spawn_later(LONG, int) for _ in range(100)]:
+            task.cancel()
+    assert pending_timers() <= 300
+
+
+def test_a_hundred_thousand_are_cheap() -> None:
+    tasks = [spawn_later(LONG + n % 100, int) for n in range(100_000)]
+    assert pending_timers() == 100_000
+    timers._keeper.stop()
+    assert all(task.cancelled() for task in tasks)
+    assert pending_timers() == 0
+
+
+# --- Timer ----------------------------------------------------------------------------
+
+
+def test_a_timer_calls_once() -> None:
+    event = Event()
+    calls: list[object] = []
+    timer = Timer(SOON, lambda *args: (calls.append(args), event.set()), 1, "two")
+    assert event.wait() is True
+    until(timer.done)
+    sleep(2 * SOON)
+    assert calls == [(1, "two")]
+    assert timer.cancel() is False
+
+
+def test_a_timer_calls_again_and_again() -> None:
+    calls: list[float] = []
+    event = Event()
+
+    def call() -> None:
+        calls.append(time.monotonic())
+        if len(calls) == 5:
+            event.set()
+
+    start = time.monotonic()
+    timer = Timer(0, call, interval=SOON)
+    event.wait()
+    assert not timer.done()
+    assert timer.cancel() is True
+    assert timer.cancel() is False
+    assert timer.done()
+    count = len(calls)
+    sleep(3 * SOON)
+    assert len(calls) <= count + 1
+    assert calls[4] - start >= 4 * SOON
+
+
+def test_cancelled_before_its_time_a_timer_makes_no_call() -> None:
+    calls: list[int] = []
+    timer = Timer(SOON, calls.append, 1, interval=SOON)
+    assert timer.cancel() is True
+    sleep(3 * SOON)
+    assert calls == []
+
+
+def test_calls_do_not_pile_up() -> None:
+    release = Event()
+    running = Event()
+    calls: list[int] = []
+
+    def slow() -> None:
+        calls.append(1)
+        running.set()
+        release.wait()
+
+    timer = Timer(0, slow, interval=0.0005)
+    running.wait()
+    sleep(0.02)
+    assert calls == [1]
+    timer.cancel()
+    release.set()
+
+
+def test_late_calls_are_left_out() -> None:
+    timer = Timer(LONG, int, interval=1.0)
+    timer._deadline = 100.0
+    timer._fire(105.5)
+    assert timer._deadline == 106.0
+    timer._fire(106.0)
+    assert timer._deadline == 107.0
+    timer.cancel()
+
+
+def test_a_timer_cancels_itself() -> None:
+    event = Event()
+
+    def call() -> None:
+        assert timer.cancel() is True
+        event.set()
+
+    timer = Timer(SOON, call, interval=SOON)
+    assert event.wait()
+    assert timer.done()
+
+
+def test_a_call_that_fails_is_reported_and_the_next_one_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reports: list[object] = []
+    monkeypatch.setattr("sys.unraisablehook", reports.append)
+    timer = Timer(0, fail, ValueError(), interval=SOON)
+    until(lambda: len(reports) >= 2)
+    timer.cancel()
+
+
+def test_calls_are_tasks_and_see_the_context() -> None:
+    variable = contextvars.ContextVar("variable", default="none")
+    seen: list[object] = []
+
+    def call() -> None:
+        seen.append((variable.get(), taskrt.current_task() is not None))
+        variable.set("changed")
+
+    token = variable.set("at the start")
+    timer = Timer(0, call, interval=SOON)
+    variable.reset(token)
+    until(lambda: len(seen) >= 3)
+    timer.cancel()
+    assert set(seen) == {("at the start", True)}
+
+
+@pytest.mark.parametrize("interval", [0, -1, math.nan])
+def test_wrong_intervals(interval: float) -> None:
+    with pytest.raises(ValueError, match="interval"):
+        Timer(0, int, interval=interval)
+
+
+def test_a_timer_that_is_over_dies() -> None:
+    timer = Timer(0, int)
+    alive = weakref.ref(timer)
+    until(timer.done)
+    del timer
+    until(lambda: gc.collect() is not None and alive() is None)
+
+
+# --- the end of the process -----------------------------------------------------------
+
+
+@pytest.mark.isolated
+@pytest.mark.parametrize("count", [1, 2])
+def test_pending_timers_do_not_hold_up_the_exit(count: int) -> None:
+    run_script(
+        f"""
+        import sys, taskrt
+        taskrt.set_num_threads({count})
+        late = taskrt.spawn_later(1000, print, "never")
+        timer = taskrt.Timer(1000, print, "never", interval=1)
+        taskrt.fetch(taskrt.spawn(int))
+        stuck = taskrt.spawn(taskrt._core.Event().wait)
+        taskrt.fetch(taskrt.spawn_later(0.001, int))
+        """
+    )
+
+
+@pytest.mark.isolated
+def test_what_follows_runs_before_the_exit() -> None:
+    result = run_script(
+        """
+        import taskrt
+        for n in range(50):
+            task = taskrt.spawn(taskrt.sleep, 0.001)
+            for _ in range(5):
+                task = taskrt.spawn_after(task, lambda: None)
+            taskrt.spawn_after(task, print, "ran")
+        """
+    )
+    assert result.stdout.count("ran") == 50
+
+
+@pytest.mark.isolated
+def test_shutdown_cancels_pending_timers_and_new_ones_work() -> None:
+    run_script(
+        """
+        import taskrt
+        late = taskrt.spawn_later(1000, print, "never")
+        assert taskrt.shutdown() is True
+        assert late.cancelled()
+        assert taskrt.fetch(taskrt.spawn_later(0.001, int)) == 0
+        """
+    )
+
+
+@pytest.mark.isolated
+@pytest.mark.skipif(UNDER_ASAN, reason="forks with threads")
+def test_a_forked_child_has_no_timers_of_its_parent() -> None:
+    run_script(
+        """
+        import os, taskrt, warnings
+        warnings.simplefilter("ignore")
+        late = taskrt.spawn_later(1000, print, "never")
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                from taskrt import timers
+                assert not timers._keeper._heap
+                assert taskrt.fetch(taskrt.spawn_later(0.001, int)) == 0
+                try:
+                    taskrt.fetch(late, timeout=0.01)
+                except taskrt.TaskLostError:
+                    status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(pid, 0)[1] == 0
+        late.cancel()
+        """
+    )
