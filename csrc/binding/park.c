@@ -283,7 +283,7 @@ end_sleep(Fiber *fiber, Wait *wait, wake_reason *reason, bool park_failed)
 
 /* What a wait that did not fail comes to, as wait_once returns it. */
 static int
-judge(Fiber *fiber, bool fired, wake_reason reason)
+judge(Fiber *fiber, bool fired, wake_reason reason, uint64_t deadline)
 {
     if (fired) {
         /* At exit all that waits is cancelled, in no order: what is waited for may have
@@ -297,8 +297,11 @@ judge(Fiber *fiber, bool fired, wake_reason reason)
     case WAKE_CANCELLED:
         return wait_checkpoint(fiber) < 0 ? -1 : 2;
     default:
-        /* Perhaps by a scope's deadline, which is not the caller's. */
-        return fiber->scope && wait_checkpoint(fiber) < 0 ? -1 : 0;
+        if (fiber->scope && wait_checkpoint(fiber) < 0) {
+            return -1;
+        }
+        /* It may have been a scope's deadline, which has been moved since. */
+        return deadline <= trt_clock_now_ns() ? 0 : 2;
     }
 }
 
@@ -307,7 +310,7 @@ wait_once(Worker *w, Awaited *awaited, uint64_t deadline)
 {
     Fiber *const fiber = w->current;
     TaskObject *const self = fiber->task;
-    const uint64_t scopes = scope_deadline(fiber->scope);
+    const uint64_t own_deadline = deadline, scopes = scope_deadline(fiber->scope);
     deadline = deadline < scopes ? deadline : scopes;
     Wait *const wait = malloc(sizeof *wait + awaited->nodes * sizeof wait->nodes[0]);
     awaited->has_come = false;
@@ -346,7 +349,7 @@ wait_once(Worker *w, Awaited *awaited, uint64_t deadline)
     }
     awaited->has_come = fired || !added;
     if (status == 0) {
-        status = judge(fiber, fired, reason);
+        status = judge(fiber, fired, reason, own_deadline);
     }
     if (fired && added && awaited->served) {
         awaited->served(awaited, wait);

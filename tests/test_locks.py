@@ -1,0 +1,41 @@
+"""Locks and semaphores: one owner at a time, and no permit is ever lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from support.gates import here, pinned, until, until_suspended
+
+import taskrt
+from taskrt import Cancelled, CancelledError, fetch, spawn
+from taskrt._core import CancelScope, Lock
+
+
+def take(lock: Lock) -> None:
+    with lock:
+        pass
+
+
+# --- deadlines and cancellation -------------------------------------------------------
+
+
+def test_a_scope_whose_deadline_was_moved_does_not_end_a_wait(threads: int) -> None:
+    """The wait has set its alarm to the old deadline, which is no timeout of its own."""
+    lock = Lock()
+    scope = CancelScope(deadline=time.monotonic() + 0.5)
+
+    def run() -> object:
+        with scope, lock:
+            return "has it"
+
+    lock.acquire()
+    task = spawn(run)
+    until_suspended(task)
+    deadline, scope.deadline = scope.deadline, None
+    assert deadline is not None
+    until(lambda: time.monotonic() > deadline + 0.05)
+    lock.release()
+    assert fetch(task) == "has it"
+    assert not scope.cancelled_caught
