@@ -39,3 +39,22 @@ def test_a_scope_whose_deadline_was_moved_does_not_end_a_wait(threads: int) -> N
     lock.release()
     assert fetch(task) == "has it"
     assert not scope.cancelled_caught
+
+
+def test_who_is_cancelled_on_being_woken_up_lets_the_next_one_have_it(
+    threads: int,
+) -> None:
+    """The first is woken up for the lock, and asked to end before it has got there."""
+    lock = Lock()
+
+    def wait_and_release(other: list[taskrt.Task[None]]) -> None:
+        lock.acquire()
+        until_suspended(*other)
+        lock.release()
+        other[0].cancel()
+
+    first, second = pinned(take, lock), pinned(take, lock)
+    wait_and_release([first, second])
+    fetch(second)
+    with pytest.raises(CancelledError):
+        fetch(first)

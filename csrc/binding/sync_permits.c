@@ -24,6 +24,7 @@ typedef struct Claim {
     Awaited base;
     trt_semaphore *permits;
     bool lost;    /* an earlier wait was woken up too late */
+    bool owes;    /* the same, and it has not tried again since */
     bool granted; /* has the permit */
 } Claim;
 
@@ -33,6 +34,7 @@ claim_enter(Awaited *base, Wait *wait)
     Claim *const self = (Claim *)base;
     trt_wait_node_init(&wait->nodes[0], &wait->base, NULL);
     wait->nodes[0].lost = self->lost;
+    self->owes = false;
     self->granted = trt_semaphore_acquire_or_queue(self->permits, &wait->nodes[0]);
     return !self->granted;
 }
@@ -56,7 +58,7 @@ give_back(Claim *claim)
 {
     if (claim->granted) {
         trt_semaphore_release(claim->permits);
-    } else if (claim->base.has_come) {
+    } else if (claim->base.has_come || claim->owes) {
         trt_semaphore_pass_on(claim->permits);
     }
 }
@@ -85,7 +87,8 @@ acquire_slow(Worker *w, Permits *self, uint64_t deadline)
         if (status == 0) {
             return 0;
         }
-        claim.lost = status == 1;
+        claim.owes = status == 1;
+        claim.lost = claim.lost || claim.owes;
     }
 }
 
