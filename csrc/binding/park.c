@@ -93,7 +93,8 @@ shields_from_task(Fiber *fiber)
 }
 
 /* Enter the wait where cancellation and the search for circles find it. 0; or −1 with
- * an error set and nothing entered. */
+ * an error set and nothing entered; or 2 with nothing entered: cancelled for a moment,
+ * by a scope's deadline that was moved. */
 static int
 enter_wait(Fiber *fiber, Wait *wait, TaskObject *task, bool timed)
 {
@@ -111,7 +112,7 @@ enter_wait(Fiber *fiber, Wait *wait, TaskObject *task, bool timed)
     }
     trt_mutex_unlock(&core->waits);
     if (cancelled) {
-        return wait_checkpoint(fiber);
+        return wait_checkpoint(fiber) < 0 ? -1 : 2;
     }
     if (cycle) {
         wait_raise_deadlock(fiber, task);
@@ -326,12 +327,12 @@ wait_once(Worker *w, Awaited *awaited, uint64_t deadline)
     const bool on_thread = wait->on_thread;
     const bool stepped = wait_suspend_task(self);
     int status = enter_wait(fiber, wait, awaited->task, deadline != TRT_FOREVER);
-    if (status < 0) {
+    if (status != 0) {
         if (stepped) {
             wait_resume_task(self);
         }
         free(wait);
-        return -1;
+        return status;
     }
     trt_count(&w->base.counters.parked);
     const bool added = awaited->enter(awaited, wait);
