@@ -51,11 +51,14 @@ wait_for_event(Worker *w, EventObject *self, uint64_t deadline)
     int status;
     do {
         status = wait_once(w, &wait.base, deadline);
-    } while (status == 2);
-    if (status < 0 && wait.base.has_come && self->event.autoreset) {
+    } while (status == 2 && !wait.base.has_come);
+    if (status >= 0) {
+        return wait.base.has_come;
+    }
+    if (wait.base.has_come && self->event.autoreset) {
         trt_event_set(&self->event); /* for somebody else */
     }
-    return status;
+    return -1;
 }
 
 static PyObject *
