@@ -4,6 +4,8 @@
 
 #include "core.h"
 
+#include <structmember.h>
+
 #include <stdlib.h>
 
 #include "sync/channel.h"
@@ -23,5 +25,32 @@ PyObject *sync_owner_name(uint64_t owner);
  * semaphores have. 0 or −1. */
 int sync_acquire_arguments(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
                            PyObject *no_timeout, uint64_t *deadline_ns);
+
+/* ---- permits (sync_permits.c) ---------------------------------------------------- */
+
+/* A lock or a semaphore. */
+typedef struct Permits {
+    PyObject_HEAD
+    PyObject *weakrefs;
+    trt_semaphore permits;
+    /* Locks: who has it, see sync_owner, 0 for nobody. Written by the owner, read by
+     * anybody: only the owner finds itself. */
+    _Atomic(uint64_t) owner;
+    uint64_t depth; /* RLock: how often it was acquired; the owner's */
+} Permits;
+
+extern PyMemberDef permits_members[];
+
+/* Take a permit. 1: has it; 0: deadline passed; −1: error set. */
+typedef int (*permits_acquire_function)(Worker *, Permits *, uint64_t deadline_ns);
+int permits_acquire(Worker *w, Permits *self, uint64_t deadline_ns);
+
+/* What the types have in common; `no_timeout` as for sync_acquire_arguments. */
+PyObject *permits_new(PyTypeObject *type, uint64_t permits, uint64_t most);
+void permits_dealloc(Permits *self);
+PyObject *permits_acquire_method(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                                 PyObject *kwnames, PyObject *no_timeout,
+                                 permits_acquire_function how);
+PyObject *permits_enter_method(PyObject *op, permits_acquire_function how);
 
 #endif
