@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import pytest
-from support.gates import here, pinned, until, until_suspended
+from support.gates import pinned, until, until_suspended
 
 import taskrt
-from taskrt import Cancelled, CancelledError, fetch, spawn
+from taskrt import CancelledError, fetch, spawn
 from taskrt._core import CancelScope, Lock
 
 
@@ -22,7 +21,7 @@ def take(lock: Lock) -> None:
 
 
 def test_a_scope_whose_deadline_was_moved_does_not_end_a_wait(threads: int) -> None:
-    """The wait has set its alarm to the old deadline, which is no timeout of its own."""
+    """The wait has set its alarm to the old one, which is no timeout of its own."""
     lock = Lock()
     scope = CancelScope(deadline=time.monotonic() + 0.5)
 

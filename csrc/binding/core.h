@@ -430,6 +430,7 @@ typedef struct Core {
     PyTypeObject *task_type;
     PyTypeObject *spawner_type;
     PyTypeObject *scope_type;
+    PyTypeObject *waiter_type;
     PyObject *cancelled_error, *cancelled, *deadlock_error, *lost_error, *native_error;
     PyObject *inherit; /* Spawner's default for context */
     PyObject *minus_one;
@@ -581,6 +582,9 @@ PyObject *core_sum(PyObject *, PyObject *);
 
 extern PyType_Spec spawner_spec; /* spawn.c */
 extern PyType_Spec event_spec, lock_spec, rlock_spec, semaphore_spec, bounded_spec;
+extern PyType_Spec waiter_spec, atomic_spec;
+/* sync_waiter.c: see trt_wake in taskrt.h. Any thread, attached or not. */
+int waiter_wake(PyObject *waiter);
 PyObject *core_spawn(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *core_spawn_in(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 

@@ -26,6 +26,11 @@ PyObject *sync_owner_name(uint64_t owner);
 int sync_acquire_arguments(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
                            PyObject *no_timeout, uint64_t *deadline_ns);
 
+/* Wait until it is set. 1: it was; 0: deadline passed; −1: error set. `object` is for
+ * reports. */
+int sync_wait_for_event(Worker *w, PyObject *object, trt_event *event,
+                        uint64_t deadline_ns);
+
 /* ---- permits (sync_permits.c) ---------------------------------------------------- */
 
 /* A lock or a semaphore. */

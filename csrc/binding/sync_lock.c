@@ -30,22 +30,18 @@ acquire_rlock(Worker *w, Permits *self, uint64_t deadline)
     return acquired;
 }
 
-static void
-release_lock_permit(Permits *self)
-{
-    trt_store_relaxed(&self->owner, 0);
-    trt_semaphore_release(&self->permits);
-}
-
 static int
 release_lock(Permits *self)
 {
-    if (trt_semaphore_permits(&self->permits) > 0) {
-        PyErr_SetString(PyExc_RuntimeError, "release unlocked lock");
-        return -1;
+    if (trt_semaphore_permits(&self->permits) == 0) {
+        trt_store_relaxed(&self->owner, 0);
+        if (trt_semaphore_release(&self->permits)) {
+            return 0;
+        }
+        /* Two have released it at the same moment. */
     }
-    release_lock_permit(self);
-    return 0;
+    PyErr_SetString(PyExc_RuntimeError, "release unlocked lock");
+    return -1;
 }
 
 static int
@@ -56,7 +52,8 @@ release_rlock(Worker *w, Permits *self)
         return -1;
     }
     if (--self->depth == 0) {
-        release_lock_permit(self);
+        trt_store_relaxed(&self->owner, 0);
+        trt_semaphore_release(&self->permits);
     }
     return 0;
 }
@@ -219,14 +216,12 @@ static PyObject *
 rlock_release_save(Permits *self, PyObject *Py_UNUSED(ignored))
 {
     Worker *const w = worker_self();
-    const uint64_t depth = self->depth;
-    if (!w) {
-        return NULL;
-    }
-    if (trt_load_relaxed(&self->owner) == sync_owner(w)) {
+    uint64_t depth = 0;
+    if (w && trt_load_relaxed(&self->owner) == sync_owner(w)) {
+        depth = self->depth;
         self->depth = 1;
     }
-    return release_rlock(w, self) < 0 ? NULL : PyLong_FromUnsignedLongLong(depth);
+    return w && release_rlock(w, self) == 0 ? PyLong_FromUnsignedLongLong(depth) : NULL;
 }
 
 static PyObject *

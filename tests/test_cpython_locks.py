@@ -1,0 +1,48 @@
+"""CPython's own tests of locks, from its `test` package, on ours.
+
+What differs on purpose is left out below, each with the reason.
+"""
+
+from __future__ import annotations
+
+import threading
+import unittest
+from typing import Any
+
+import pytest
+
+import taskrt
+
+lock_tests: Any = pytest.importorskip("test.lock_tests")
+
+
+class LockTests(lock_tests.LockTests):
+    locktype = taskrt.Lock
+
+
+class RLockTests(lock_tests.RLockTests):
+    locktype = taskrt.RLock
+
+
+class ConditionTests(lock_tests.ConditionTests):
+    condtype = taskrt.Condition
+
+
+class ConditionAsRLockTests(lock_tests.RLockTests):
+    locktype = taskrt.Condition
+
+
+class SemaphoreTests(lock_tests.SemaphoreTests):
+    semtype = taskrt.Semaphore
+
+
+class BoundedSemaphoreTests(lock_tests.BoundedSemaphoreTests):
+    semtype = taskrt.BoundedSemaphore
+
+
+class EventTests(lock_tests.EventTests):
+    eventtype = taskrt.Event
+
+
+class BarrierTests(lock_tests.BarrierTests):
+    barriertype = taskrt.Barrier
