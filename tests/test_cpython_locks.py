@@ -5,8 +5,6 @@ What differs on purpose is left out below, each with the reason.
 
 from __future__ import annotations
 
-import threading
-import unittest
 from typing import Any
 
 import pytest
@@ -18,6 +16,7 @@ lock_tests: Any = pytest.importorskip("test.lock_tests")
 
 class LockTests(lock_tests.LockTests):
     locktype = taskrt.Lock
+    test_at_fork_reinit = None  # a private method; ours are as they were in the parent
 
 
 class RLockTests(lock_tests.RLockTests):
@@ -30,6 +29,7 @@ class ConditionTests(lock_tests.ConditionTests):
 
 class ConditionAsRLockTests(lock_tests.RLockTests):
     locktype = taskrt.Condition
+    test_recursion_count = None  # a condition has no such method, as in threading
 
 
 class SemaphoreTests(lock_tests.SemaphoreTests):
@@ -42,6 +42,7 @@ class BoundedSemaphoreTests(lock_tests.BoundedSemaphoreTests):
 
 class EventTests(lock_tests.EventTests):
     eventtype = taskrt.Event
+    test_at_fork_reinit = None  # looks into the parts of a threading.Event
 
 
 class BarrierTests(lock_tests.BarrierTests):

@@ -52,6 +52,9 @@ read_arguments(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
     return 0;
 }
 
+/* threading.TIMEOUT_MAX: seconds whose nanoseconds fit 63 bits. */
+#define TIMEOUT_MOST 9223372036.0
+
 int
 sync_acquire_arguments(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
                        PyObject *no_timeout, uint64_t *deadline_ns)
@@ -80,6 +83,10 @@ sync_acquire_arguments(PyObject *const *args, Py_ssize_t nargs, PyObject *kwname
     if (limited && !may_be_none && !(seconds >= 0)) {
         PyErr_SetString(PyExc_ValueError,
                         "timeout value must be a non-negative number");
+        return -1;
+    }
+    if (limited && !may_be_none && seconds > TIMEOUT_MOST) {
+        PyErr_SetString(PyExc_OverflowError, "timeout value is too large");
         return -1;
     }
     if (!blocks) {

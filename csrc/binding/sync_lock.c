@@ -129,8 +129,8 @@ PyDoc_STRVAR(
     "acquire($self, /, blocking=True, timeout=-1)\n--\n\n"
     "Take the lock; return whether it was taken.\n\n"
     "timeout  seconds to wait at most, -1 for no limit; only if blocking\n\n"
-    "Raises ValueError for another negative timeout, or a timeout without blocking; "
-    "Cancelled.\n"
+    "Raises ValueError for another negative timeout, or a timeout without blocking;\n"
+    "OverflowError for one above threading.TIMEOUT_MAX; Cancelled.\n"
     "A suspension point and a checkpoint, unless blocking is false.");
 PyDoc_STRVAR(release_doc,
              "release($self, /)\n--\n\n"

@@ -98,6 +98,15 @@ semaphore_repr(Permits *self)
 }
 
 static PyObject *
+bounded_repr(Permits *self)
+{
+    return PyUnicode_FromFormat(
+        "<%s at %p: value=%llu/%llu>", Py_TYPE(self)->tp_name, self,
+        (unsigned long long)trt_semaphore_permits(&self->permits),
+        (unsigned long long)self->permits.most);
+}
+
+static PyObject *
 semaphore_value(Permits *self, void *Py_UNUSED(closure))
 {
     return PyLong_FromUnsignedLongLong(trt_semaphore_permits(&self->permits));
@@ -157,6 +166,7 @@ PyType_Spec semaphore_spec = {
 static PyType_Slot bounded_slots[] = {
     {Py_tp_doc, (void *)bounded_doc},
     {Py_tp_new, bounded_new},
+    {Py_tp_repr, bounded_repr},
     {0, NULL},
 };
 
