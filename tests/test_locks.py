@@ -378,7 +378,7 @@ def test_no_permit_of_a_million_is_lost(make: Callable[[], Any], threads: int) -
     semaphore = make()
     seed = time.time_ns() % 1_000_000
     print(f"{seed=}")
-    assert storm(semaphore, 10_000, seed) > 0
+    assert storm(semaphore, 100_000, seed) > 0
     assert semaphore.acquire(False)
     assert fetch(spawn(semaphore.acquire, False)) is False
 
