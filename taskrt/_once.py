@@ -15,10 +15,10 @@ _T = TypeVar("_T")
 class Once(Generic[_T]):
     """What `once` returns: call it for the value.
 
-    The function runs in a task of its own, which callers fetch. So a caller that is
-    cancelled leaves it running for the others; a call that nobody else has begun runs
-    here, as a call; and a function that waits for itself, be it by a task that it
-    spawns, runs into a DeadlockError and not into a silence.
+    The function runs in a task of its own, which callers fetch. So it mostly runs as a
+    call in the first of them; a caller that is cancelled leaves it running for the
+    others, or if it has it on its own stack, runs it to its end; and a function that
+    waits for itself, be it by a task that it spawns, gets a DeadlockError.
     """
 
     __module__ = "taskrt"
