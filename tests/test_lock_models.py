@@ -204,11 +204,12 @@ class ConditionMachine(OneThread):
         self.notified.update(self.queue[:n])
         del self.queue[:n]
 
-    @rule()
-    def come(self) -> None:
-        self.queue.append(len(self.tasks))
-        self.tasks.append(pinned(self.guest))
-        self.settle()
+    @rule(count=st.integers(1, 5))
+    def come(self, count: int) -> None:
+        for _ in range(count):
+            self.queue.append(len(self.tasks))
+            self.tasks.append(pinned(self.guest))
+            self.settle()
 
     @rule(n=st.integers(-1, 4))
     def notify(self, n: int) -> None:
@@ -230,7 +231,7 @@ class ConditionMachine(OneThread):
             assert self.real.wait(timeout) is False
 
     @precondition(lambda self: self.queue)
-    @rule(data=st.data(), n=st.integers(0, 3), cancel_first=st.booleans())
+    @rule(data=st.data(), n=st.integers(1, 3), cancel_first=st.booleans())
     def notify_and_cancel(
         self, data: st.DataObject, n: int, cancel_first: bool
     ) -> None:
