@@ -1,5 +1,5 @@
 /* The table behind taskrt.h. */
-#include "core.h"
+#include "sync.h"
 
 #include "taskrt.h"
 

@@ -581,10 +581,6 @@ PyObject *core_sum(PyObject *, PyObject *);
 /* ---- the rest -------------------------------------------------------------------- */
 
 extern PyType_Spec spawner_spec; /* spawn.c */
-extern PyType_Spec event_spec, lock_spec, rlock_spec, semaphore_spec, bounded_spec;
-extern PyType_Spec waiter_spec, atomic_spec;
-/* sync_waiter.c: see trt_wake in taskrt.h. Any thread, attached or not. */
-int waiter_wake(PyObject *waiter);
 PyObject *core_spawn(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *core_spawn_in(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 

@@ -1,5 +1,5 @@
 /* The module taskrt._core: its functions, its state, its one entry point. */
-#include "core.h"
+#include "sync.h"
 
 #include <stdlib.h>
 #include <string.h>

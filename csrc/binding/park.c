@@ -306,6 +306,33 @@ judge(Fiber *fiber, bool fired, wake_reason reason, uint64_t deadline)
     }
 }
 
+/* NULL with an error set. */
+static Wait *
+new_wait(Fiber *fiber, const Awaited *awaited, bool on_thread)
+{
+    Wait *const wait = malloc(sizeof *wait + awaited->nodes * sizeof wait->nodes[0]);
+    if (!wait) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    trt_waiter_init(&wait->base, wait_wake);
+    wait->fiber = fiber;
+    wait->on_thread = on_thread;
+    wait->object = awaited->object;
+    trt_store_relaxed(&wait->delivered, false);
+    return wait;
+}
+
+static void
+let_go(Awaited *awaited, Wait *wait)
+{
+    if (awaited->has_come) {
+        free(wait);
+    } else {
+        awaited->leave(awaited, wait);
+    }
+}
+
 int
 wait_once(Worker *w, Awaited *awaited, uint64_t deadline)
 {
@@ -313,18 +340,12 @@ wait_once(Worker *w, Awaited *awaited, uint64_t deadline)
     TaskObject *const self = fiber->task;
     const uint64_t own_deadline = deadline, scopes = scope_deadline(fiber->scope);
     deadline = deadline < scopes ? deadline : scopes;
-    Wait *const wait = malloc(sizeof *wait + awaited->nodes * sizeof wait->nodes[0]);
+    const bool on_thread = !fiber_can_switch(w);
+    Wait *const wait = new_wait(fiber, awaited, on_thread);
     awaited->has_come = false;
     if (!wait) {
-        PyErr_NoMemory();
         return -1;
     }
-    trt_waiter_init(&wait->base, wait_wake);
-    wait->fiber = fiber;
-    wait->on_thread = !fiber_can_switch(w);
-    wait->object = awaited->object;
-    trt_store_relaxed(&wait->delivered, false);
-    const bool on_thread = wait->on_thread;
     const bool stepped = wait_suspend_task(self);
     int status = enter_wait(fiber, wait, awaited->task, deadline != TRT_FOREVER);
     if (status != 0) {
@@ -357,11 +378,7 @@ wait_once(Worker *w, Awaited *awaited, uint64_t deadline)
     }
     /* Last, since either may run user code: handlers, or callbacks of a task that has
      * finished this moment. */
-    if (awaited->has_come) {
-        free(wait);
-    } else {
-        awaited->leave(awaited, wait);
-    }
+    let_go(awaited, wait);
     if (fiber == &w->root && signals_resume_root(w) < 0) {
         status = -1;
     }

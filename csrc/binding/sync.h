@@ -12,6 +12,12 @@
 #include "sync/event.h"
 #include "sync/semaphore.h"
 
+extern PyType_Spec event_spec, lock_spec, rlock_spec, semaphore_spec, bounded_spec;
+extern PyType_Spec waiter_spec, atomic_spec;
+
+/* sync_waiter.c: see trt_wake in taskrt.h. Any thread, attached or not. */
+int waiter_wake(PyObject *waiter);
+
 /* A deadline that allows no wait at all. */
 #define SYNC_NOW ((uint64_t)0)
 

@@ -17,14 +17,14 @@ waiter_park(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwn
     if (!w || wait_timeout_argument("park", args, nargs, kwnames, &deadline) < 0) {
         return NULL;
     }
-    if (trt_exchange_acq_rel(&self->occupied, true)) {
+    if (trt_exchange_relaxed(&self->occupied, true)) {
         PyErr_SetString(PyExc_RuntimeError,
                         "somebody parks on this Waiter already: it is for one at a "
                         "time, give each its own");
         return NULL;
     }
     const int status = sync_wait_for_event(w, op, &self->event, deadline);
-    trt_store_release(&self->occupied, false);
+    trt_store_relaxed(&self->occupied, false);
     return status < 0 ? NULL : PyBool_FromLong(status);
 }
 
