@@ -175,8 +175,8 @@ def _install_hooks() -> None:
 def _something_may_come(pool: list[int], debug: bool) -> bool:
     """Tell whether something else than tasks may end a wait of main.
 
-    Called on main when all else sleeps for good. Signal handlers may, and other threads:
-    with TASKRT_DEBUG those that Python knows, otherwise all of the process.
+    Called on main when all else sleeps for good. Signal handlers may, and other
+    threads: with TASKRT_DEBUG those that Python knows, otherwise all of the process.
     """
     ours = {threading.main_thread().ident, *pool}
     if any(thread.ident not in ours for thread in threading.enumerate()):

@@ -17,6 +17,7 @@ BELOW = {
     "queue": {"os"},
     "trace": {"os"},
     "task": {"os", "queue", "trace"},
+    "sync": {"os", "queue", "trace", "task"},
     "sched": {"os", "queue", "trace", "task"},
     "native": {"os", "queue", "trace", "task", "sched"},
 }

@@ -1,5 +1,5 @@
 /* The table behind taskrt.h. */
-#include "core.h"
+#include "sync.h"
 
 #include "taskrt.h"
 
@@ -32,6 +32,7 @@ static const trt_api api = {
     .num_threads = api_num_threads,
     .thread_id = api_thread_id,
     .cancel_requested = api_cancel_requested,
+    .wake = waiter_wake,
 };
 
 int

@@ -234,10 +234,10 @@ struct Awaited {
     void (*served)(Awaited *self, Wait *wait);
     /* It was abandoned: take it out, and free it. */
     void (*leave)(Awaited *self, Wait *wait);
-    TaskObject *task;  /* or NULL */
-    PyObject *object;  /* for reports if it is no task; or NULL */
-    size_t nodes;      /* that the wait needs */
-    bool has_come;     /* set by wait_once: it was decided, or it had come already */
+    TaskObject *task; /* or NULL */
+    PyObject *object; /* for reports if it is no task; or NULL */
+    size_t nodes;     /* that the wait needs */
+    bool has_come;    /* set by wait_once: it was decided, or it had come already */
     bool was_hopeful; /* the same: nothing ran, but something may come from elsewhere */
 };
 
@@ -428,6 +428,7 @@ typedef struct Core {
     PyTypeObject *scope_type;
     PyTypeObject *operation_type; /* for select() */
     PyTypeObject *subscription_type;
+    PyTypeObject *waiter_type;
     PyObject *cancelled_error, *cancelled, *deadlock_error, *lost_error, *native_error;
     PyObject *channel_closed, *queue_empty, *queue_full;
     PyObject *inherit; /* Spawner's default for context */
@@ -582,7 +583,6 @@ PyObject *core_sum(PyObject *, PyObject *);
 
 /* ---- the rest -------------------------------------------------------------------- */
 
-extern PyType_Spec event_spec, lock_spec, rlock_spec, semaphore_spec, bounded_spec;
 extern PyType_Spec channel_spec, operation_spec;
 PyObject *core_select(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 #include "spawn.h"

@@ -1,5 +1,5 @@
 /* The module taskrt._core: its functions, its state, its one entry point. */
-#include "core.h"
+#include "sync.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -288,16 +288,19 @@ add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base)
     return (PyTypeObject *)type;
 }
 
-/* The primitives' types, which nothing else needs to know. */
+/* The primitives' types. */
 static int
-add_primitives(PyObject *module)
+add_primitives(PyObject *module, Core *state)
 {
+    state->waiter_type = add_type(module, &waiter_spec, NULL);
     PyTypeObject *const semaphore = add_type(module, &semaphore_spec, NULL);
-    return semaphore && add_type(module, &bounded_spec, semaphore) &&
+    return state->waiter_type && semaphore &&
+                   add_type(module, &bounded_spec, semaphore) &&
                    add_type(module, &lock_spec, NULL) &&
                    add_type(module, &rlock_spec, NULL) &&
                    add_type(module, &event_spec, NULL) &&
-                   add_type(module, &channel_spec, NULL)
+                   add_type(module, &channel_spec, NULL) &&
+                   add_type(module, &atomic_spec, NULL)
                ? 0
                : -1;
 }
@@ -411,9 +414,9 @@ core_exec(PyObject *module)
     state->interrupt_function = PyCFunction_New(&interrupt_def, NULL);
     if (!state->task_type || !state->spawner_type || !state->scope_type ||
         !state->operation_type || !state->subscription_type || !state->minus_one ||
-        !state->runner_function ||
-        !state->hub_function || !state->host_function || !state->interrupt_function ||
-        get_names(state) < 0 || add_primitives(module) < 0 || get_errors(state) < 0 ||
+        !state->runner_function || !state->hub_function || !state->host_function ||
+        !state->interrupt_function || get_names(state) < 0 ||
+        add_primitives(module, state) < 0 || get_errors(state) < 0 ||
         get_inherit(state) < 0 ||
         PyModule_AddStringConstant(module, "__version__", TASKRT_VERSION) < 0 ||
         capi_add(module) < 0) {

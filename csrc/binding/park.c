@@ -336,6 +336,16 @@ new_wait(Worker *w, const Awaited *awaited)
     return wait;
 }
 
+static void
+let_go(Awaited *awaited, Wait *wait)
+{
+    if (awaited->has_come) {
+        free(wait);
+    } else {
+        awaited->leave(awaited, wait);
+    }
+}
+
 int
 wait_once(Worker *w, Awaited *awaited, uint64_t own_deadline)
 {
@@ -355,7 +365,7 @@ wait_once(Worker *w, Awaited *awaited, uint64_t own_deadline)
             wait_resume_task(self);
         }
         free(wait);
-        return -1;
+        return status;
     }
     trt_count(&w->base.counters.parked);
     const bool added = awaited->enter(awaited, wait);
@@ -389,11 +399,7 @@ wait_once(Worker *w, Awaited *awaited, uint64_t own_deadline)
     }
     /* Last, since either may run user code: handlers, or callbacks of a task that has
      * finished this moment. */
-    if (awaited->has_come) {
-        free(wait);
-    } else {
-        awaited->leave(awaited, wait);
-    }
+    let_go(awaited, wait);
     if (fiber == &w->root && signals_resume_root(w) < 0) {
         status = -1;
     }

@@ -1,4 +1,4 @@
-/* What the types of the primitives share: who owns, and how long to wait. */
+/* What the types of the primitives share: who owns, how long to wait, and events. */
 #include "sync.h"
 
 uint64_t
@@ -52,6 +52,9 @@ read_arguments(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
     return 0;
 }
 
+/* threading.TIMEOUT_MAX: seconds whose nanoseconds fit 63 bits. */
+#define TIMEOUT_MOST 9223372036.0
+
 int
 sync_acquire_arguments(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
                        PyObject *no_timeout, uint64_t *deadline_ns)
@@ -65,19 +68,25 @@ sync_acquire_arguments(PyObject *const *args, Py_ssize_t nargs, PyObject *kwname
         return -1;
     }
     const int blocks = PyObject_IsTrue(blocking);
-    const double seconds = timeout == Py_None ? -1.0 : PyFloat_AsDouble(timeout);
+    const bool may_be_none = no_timeout == Py_None;
+    const double seconds =
+        may_be_none && timeout == Py_None ? -1.0 : PyFloat_AsDouble(timeout);
     if (blocks < 0 || (seconds == -1.0 && PyErr_Occurred())) {
         return -1;
     }
-    const bool limited = timeout != Py_None && seconds != -1.0;
+    const bool limited = may_be_none ? timeout != Py_None : seconds != -1.0;
     if (!blocks && limited) {
         PyErr_SetString(PyExc_ValueError,
                         "can't specify a timeout for a non-blocking call");
         return -1;
     }
-    if (limited && no_timeout != Py_None && !(seconds >= 0)) {
+    if (limited && !may_be_none && !(seconds >= 0)) {
         PyErr_SetString(PyExc_ValueError,
                         "timeout value must be a non-negative number");
+        return -1;
+    }
+    if (limited && !may_be_none && seconds > TIMEOUT_MOST) {
+        PyErr_SetString(PyExc_OverflowError, "timeout value is too large");
         return -1;
     }
     if (!blocks) {
@@ -86,4 +95,55 @@ sync_acquire_arguments(PyObject *const *args, Py_ssize_t nargs, PyObject *kwname
         return wait_deadline(timeout, deadline_ns);
     }
     return 0;
+}
+
+/* ---- waiting for an event -------------------------------------------------------- */
+
+typedef struct EventWait {
+    Awaited base;
+    trt_event *event;
+} EventWait;
+
+static bool
+event_wait_enter(Awaited *base, Wait *wait)
+{
+    trt_wait_node_init(&wait->nodes[0], &wait->base, NULL);
+    return !trt_event_try_or_queue(((EventWait *)base)->event, &wait->nodes[0]);
+}
+
+static void
+event_wait_leave(Awaited *base, Wait *wait)
+{
+    trt_event_leave(((EventWait *)base)->event, &wait->nodes[0]);
+    free(wait);
+}
+
+int
+sync_wait_for_event(Worker *w, PyObject *object, trt_event *event, uint64_t deadline)
+{
+    if (wait_checkpoint(w->current) < 0) {
+        return -1;
+    }
+    if (trt_event_try(event)) {
+        return 1;
+    }
+    if (deadline != TRT_FOREVER && deadline <= trt_clock_now_ns()) {
+        return 0;
+    }
+    EventWait wait = {.base = {.enter = event_wait_enter,
+                               .leave = event_wait_leave,
+                               .object = object,
+                               .nodes = 1},
+                      .event = event};
+    int status;
+    do {
+        status = wait_once(w, &wait.base, deadline);
+    } while (status == 2 && !wait.base.has_come);
+    if (status >= 0) {
+        return wait.base.has_come;
+    }
+    if (wait.base.has_come && event->autoreset) {
+        trt_event_set(event); /* for somebody else */
+    }
+    return -1;
 }

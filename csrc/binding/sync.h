@@ -4,11 +4,19 @@
 
 #include "core.h"
 
+#include <structmember.h>
+
 #include <stdlib.h>
 
 #include "sync/channel.h"
 #include "sync/event.h"
 #include "sync/semaphore.h"
+
+extern PyType_Spec event_spec, lock_spec, rlock_spec, semaphore_spec, bounded_spec;
+extern PyType_Spec waiter_spec, atomic_spec;
+
+/* sync_waiter.c: see trt_wake in taskrt.h. Any thread, attached or not. */
+int waiter_wake(PyObject *waiter);
 
 /* A deadline that allows no wait at all. */
 #define SYNC_NOW ((uint64_t)0)
@@ -67,5 +75,36 @@ int choice_take_step(Worker *w, const Step *step, PyObject **got, uint64_t deadl
 /* Raise what a step on a closed channel ends with. */
 void channel_raise_closed(ChannelObject *self, bool is_put);
 PyObject *operation_new(ChannelObject *channel, PyObject *item);
+/* Wait until it is set. 1: it was; 0: deadline passed; −1: error set. `object` is for
+ * reports. */
+int sync_wait_for_event(Worker *w, PyObject *object, trt_event *event,
+                        uint64_t deadline_ns);
+
+/* ---- permits (sync_permits.c) ---------------------------------------------------- */
+
+/* A lock or a semaphore. */
+typedef struct Permits {
+    PyObject_HEAD
+    PyObject *weakrefs;
+    trt_semaphore permits;
+    /* Locks: who has it, see sync_owner, 0 for nobody. Written by the owner, read by
+     * anybody: only the owner finds itself. */
+    _Atomic(uint64_t) owner;
+    uint64_t depth; /* RLock: how often it was acquired; the owner's */
+} Permits;
+
+extern PyMemberDef permits_members[];
+
+/* Take a permit. 1: has it; 0: deadline passed; −1: error set. */
+typedef int (*permits_acquire_function)(Worker *, Permits *, uint64_t deadline_ns);
+int permits_acquire(Worker *w, Permits *self, uint64_t deadline_ns);
+
+/* What the types have in common; `no_timeout` as for sync_acquire_arguments. */
+PyObject *permits_new(PyTypeObject *type, uint64_t permits, uint64_t most);
+void permits_dealloc(Permits *self);
+PyObject *permits_acquire_method(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                                 PyObject *kwnames, PyObject *no_timeout,
+                                 permits_acquire_function how);
+PyObject *permits_enter_method(PyObject *op, permits_acquire_function how);
 
 #endif

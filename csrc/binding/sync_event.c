@@ -1,62 +1,11 @@
 /* Event, which is set for all or for one at a time, and sleep(), a wait for nothing. */
 #include "sync.h"
 
-#include <structmember.h>
-
-#include <stddef.h>
-
 typedef struct EventObject {
     PyObject_HEAD
     PyObject *weakrefs;
     trt_event event;
 } EventObject;
-
-typedef struct EventWait {
-    Awaited base;
-    trt_event *event;
-} EventWait;
-
-static bool
-event_wait_enter(Awaited *base, Wait *wait)
-{
-    trt_wait_node_init(&wait->nodes[0], &wait->base, NULL);
-    return !trt_event_try_or_queue(((EventWait *)base)->event, &wait->nodes[0]);
-}
-
-static void
-event_wait_leave(Awaited *base, Wait *wait)
-{
-    trt_event_leave(((EventWait *)base)->event, &wait->nodes[0]);
-    free(wait);
-}
-
-/* 1: it was set; 0: deadline passed; −1: error set. */
-static int
-wait_for_event(Worker *w, EventObject *self, uint64_t deadline)
-{
-    if (wait_checkpoint(w->current) < 0) {
-        return -1;
-    }
-    if (trt_event_try(&self->event)) {
-        return 1;
-    }
-    if (deadline != TRT_FOREVER && deadline <= trt_clock_now_ns()) {
-        return 0;
-    }
-    EventWait wait = {.base = {.enter = event_wait_enter,
-                               .leave = event_wait_leave,
-                               .object = (PyObject *)self,
-                               .nodes = 1},
-                      .event = &self->event};
-    int status;
-    do {
-        status = wait_once(w, &wait.base, deadline);
-    } while (status == 2);
-    if (status < 0 && wait.base.has_come && self->event.autoreset) {
-        trt_event_set(&self->event); /* for somebody else */
-    }
-    return status;
-}
 
 static PyObject *
 event_wait(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
@@ -66,7 +15,8 @@ event_wait(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwna
     if (!w || wait_timeout_argument("wait", args, nargs, kwnames, &deadline) < 0) {
         return NULL;
     }
-    const int status = wait_for_event(w, (EventObject *)op, deadline);
+    const int status =
+        sync_wait_for_event(w, op, &((EventObject *)op)->event, deadline);
     return status < 0 ? NULL : PyBool_FromLong(status);
 }
 

@@ -37,7 +37,7 @@ extern "C" {
 /* Version of the table. A table with the same major number has at least the members
  * that it had at the minor number that this header names. */
 #define TRT_API_MAJOR 1
-#define TRT_API_MINOR 1
+#define TRT_API_MINOR 2
 #define TRT_API_CAPSULE "taskrt._core._C_API"
 
 typedef struct trt_api {
@@ -46,6 +46,7 @@ typedef struct trt_api {
     uint32_t (*num_threads)(void);
     int32_t (*thread_id)(void);
     int (*cancel_requested)(void);
+    int (*wake)(PyObject *waiter); /* since 1.2 */
 } trt_api;
 
 static const trt_api *trt_api_table = NULL;
@@ -97,6 +98,18 @@ static inline int
 trt_cancel_requested(void)
 {
     return trt_api_table->cancel_requested();
+}
+
+/* Let the one go on that parks on a taskrt.Waiter, or the next to come: Waiter.wake().
+ * 1: one did park; 0: there is a token for the next; -1: `waiter` is something else,
+ * and nothing has happened, no error is set. Any thread, also one that Python does not
+ * know, attached or not; takes a lock for some instructions, so not in a handler that
+ * the kernel calls (sigaction). The caller keeps the object alive, by a reference that
+ * it owns, until this has returned. Since 1.2. */
+static inline int
+trt_wake(PyObject *waiter)
+{
+    return trt_api_table->wake(waiter);
 }
 
 /* In a native task: attach to Python, call fn(arg), detach. `fn` returns 0, or -1 with

@@ -31,6 +31,7 @@ import taskrt  # noqa: E402
 
 PROBLEMS = (
     "pair",
+    "lock",
     "fib_levels",
     "fib_cutoff",
     "tiny_map",

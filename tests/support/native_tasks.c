@@ -1,6 +1,8 @@
 /* Native tasks for test_native.py, built there into a library that ctypes loads. */
 #include <taskrt.h>
 
+#include <pthread.h>
+
 typedef struct pair {
     int64_t n, result;
 } pair;
@@ -378,6 +380,25 @@ int
 prepare(void)
 {
     return trt_import();
+}
+
+/* Wake the Waiter from a thread that Python does not know. */
+static void *
+wake_in_thread(void *waiter)
+{
+    return (void *)(intptr_t)trt_wake(waiter);
+}
+
+int
+wake_from_another_thread(PyObject *waiter)
+{
+    pthread_t thread;
+    void *result;
+    if (pthread_create(&thread, NULL, wake_in_thread, waiter) != 0) {
+        return -2;
+    }
+    pthread_join(thread, &result);
+    return (int)(intptr_t)result;
 }
 
 /* n: whether taskrt.h sees in a stolen child that the work was asked to end. */

@@ -49,24 +49,19 @@ trt_event_leave(trt_event *e, trt_wait_node *node)
     trt_mutex_unlock(&e->lock);
 }
 
-bool
+trt_event_result
 trt_event_set(trt_event *e)
 {
-    trt_wait_node *wake = NULL;
-    bool sets = false;
+    bool was_set = false;
     trt_mutex_lock(&e->lock);
-    if (e->autoreset) {
-        wake = trt_wait_queue_claim(&e->queue);
-        sets = wake != NULL;
-    } else {
-        wake = trt_wait_queue_claim_all(&e->queue);
-    }
-    if (!sets) {
-        sets = !trt_exchange_acq_rel(&e->is_set, 1); /* [event-set] */
+    trt_wait_node *const wake = e->autoreset ? trt_wait_queue_claim(&e->queue)
+                                             : trt_wait_queue_claim_all(&e->queue);
+    if (!wake || !e->autoreset) {
+        was_set = trt_exchange_acq_rel(&e->is_set, 1); /* [event-set] */
     }
     trt_mutex_unlock(&e->lock);
     trt_wait_nodes_wake(wake);
-    return sets;
+    return wake ? TRT_EVENT_WOKE : was_set ? TRT_EVENT_WAS_SET : TRT_EVENT_SET;
 }
 
 void

@@ -11,6 +11,12 @@
 #include "os/thread.h"
 #include "sync/wait_queue.h"
 
+typedef enum trt_event_result {
+    TRT_EVENT_WAS_SET, /* nothing has changed */
+    TRT_EVENT_SET,     /* nobody has waited */
+    TRT_EVENT_WOKE,    /* those that waited go on */
+} trt_event_result;
+
 typedef struct trt_event {
     /* Written under the lock, but for an autoreset's take. What was written before the
      * flag was set is seen by who finds it set [event-set]. */
@@ -40,9 +46,9 @@ bool trt_event_try_or_queue(trt_event *e, trt_wait_node *node);
 /* The node's waiter was abandoned: take it out of the queue. */
 void trt_event_leave(trt_event *e, trt_wait_node *node);
 
-/* Set it, and let all go on that wait, or one of an autoreset. False: it was set. Any
- * thread, without locks. */
-bool trt_event_set(trt_event *e);
+/* Set it, and let all go on that wait, or one of an autoreset, which is not set then.
+ * Any thread, without locks. */
+trt_event_result trt_event_set(trt_event *e);
 
 void trt_event_clear(trt_event *e);
 
