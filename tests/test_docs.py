@@ -26,7 +26,8 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
     *sorted(ROOT.glob("docs/**/*.md")),
 ]
-C_FILES = sorted(ROOT.glob("docs/**/*.c"))
+# Not those of the pages that were built, which have a copy each.
+C_FILES = sorted(set(ROOT.glob("docs/**/*.c")) - set(ROOT.glob("docs/_build/**/*.c")))
 C_BLOCK = re.compile(r"^```c\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 

@@ -13,6 +13,7 @@ def tell_when_asleep(native_id: int) -> None:
     """Say that main is in, once it is: a signal just before would wait for its end."""
     state, seen = "", 0
     while seen < 100:
+        time.sleep(0.0005)  # without the GIL: that is what main might be waiting for
         with open(f"/proc/self/task/{native_id}/stat", encoding="ascii") as stat:
             state = stat.read().rpartition(")")[2].split()[0]
         seen = seen + 1 if state == "S" else 0
