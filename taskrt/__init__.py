@@ -50,9 +50,12 @@ from taskrt.tasks import (
     checkpoint,
     current_task,
     fetch,
+    notify_closing,
     sleep,
     spawn,
     wait,
+    wait_readable,
+    wait_writable,
     yield_now,
 )
 from taskrt.timeouts import fail_after, move_on_after
@@ -98,6 +101,7 @@ __all__ = [
     "info",
     "join",
     "move_on_after",
+    "notify_closing",
     "num_threads",
     "once",
     "race",
@@ -113,5 +117,7 @@ __all__ = [
     "wait",
     "wait_all",
     "wait_any",
+    "wait_readable",
+    "wait_writable",
     "yield_now",
 ]

@@ -16,6 +16,8 @@ from typing import (
     overload,
 )
 
+from _typeshed import FileDescriptorLike
+
 from taskrt._inherit import Inherit
 from taskrt.runtime import Stats
 
@@ -184,6 +186,13 @@ def select(
     *operations: Operation[_R], timeout: float | None = None, default: _T
 ) -> tuple[int, _R | _T]: ...
 def sleep(seconds: float, /) -> None: ...
+def wait_readable(
+    file: FileDescriptorLike, /, timeout: float | None = None
+) -> bool: ...
+def wait_writable(
+    file: FileDescriptorLike, /, timeout: float | None = None
+) -> bool: ...
+def notify_closing(file: FileDescriptorLike, /) -> None: ...
 
 @final
 class _Subscription:  # not a name of the module

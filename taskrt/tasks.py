@@ -12,9 +12,12 @@ __all__ = [
     "checkpoint",
     "current_task",
     "fetch",
+    "notify_closing",
     "sleep",
     "spawn",
     "wait",
+    "wait_readable",
+    "wait_writable",
     "yield_now",
 ]
 
@@ -25,7 +28,10 @@ cancel_requested = _core.cancel_requested
 checkpoint = _core.checkpoint
 current_task = _core.current_task
 fetch = _core.fetch
+notify_closing = _core.notify_closing
 sleep = _core.sleep
 spawn = _core.spawn
 wait = _core.wait
+wait_readable = _core.wait_readable
+wait_writable = _core.wait_writable
 yield_now = _core.yield_now

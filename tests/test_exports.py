@@ -50,6 +50,7 @@ PUBLIC_NAMES = [
     "info",
     "join",
     "move_on_after",
+    "notify_closing",
     "num_threads",
     "once",
     "race",
@@ -65,6 +66,8 @@ PUBLIC_NAMES = [
     "wait",
     "wait_all",
     "wait_any",
+    "wait_readable",
+    "wait_writable",
     "yield_now",
 ]
 

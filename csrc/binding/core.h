@@ -371,6 +371,8 @@ int hub_ensure(Worker *w);
 PyObject *hub_main(PyObject *, PyObject *);
 /* Whether a runner that has ended a task must leave what comes next to the hub. */
 bool hub_is_needed(Worker *w);
+/* Look now and then, while nobody sleeps, for what others wait for outside. */
+void hub_look_outside(Worker *w);
 /* Give others a turn at the interpreter now and then, on behalf of tasks that never
  * reach the evaluation loop. */
 void hub_breathe(Worker *w);
@@ -401,8 +403,8 @@ struct Worker {
     bool is_joined; /* foreign: the interpreter waits for this thread at exit */
     uint32_t generation;
     uint32_t stale; /* entries that were left in the queues by runs inline, at most */
-    uint32_t breaths, yields; /* counters for what happens now and then */
-    bool woken;               /* has been woken and has found nothing to run yet */
+    uint32_t breaths, looks, yields; /* counters for what happens now and then */
+    bool woken;             /* has been woken and has found nothing to run yet */
     bool prefers_unstarted; /* a fiber has yielded: start something before it resumes */
     bool guarded;           /* main: the interrupt handler is ours, see signals.c */
     PyObject *guarded_handler; /* the one before, owned; NULL if none was replaced */

@@ -5,10 +5,20 @@
 
 enum {
     BREATH = 64,         /* tasks between two pauses for others */
-    LOOK = 16,           /* tasks between two looks for what others wait for outside */
+    LOOK = 16,           /* tasks or yields between two looks at the poller */
     SPIN_NS = 20 * 1000, /* free-threaded: look for work this long before sleeping */
     SPIN_RELAX = 32,     /* pauses between two looks, so as not to disturb the owners */
 };
+
+void
+hub_look_outside(Worker *w)
+{
+    trt_poller *const poller = &core->pool->poller;
+    if (++w->looks % LOOK == 0 && trt_poller_try_hold(poller)) {
+        trt_poller_collect(poller);
+        trt_poller_release(poller);
+    }
+}
 
 void
 hub_breathe(Worker *w)
@@ -16,11 +26,7 @@ hub_breathe(Worker *w)
     if (w->base.kind == TRT_WORKER_MAIN) {
         signals_check(w);
     }
-    trt_poller *const poller = &core->pool->poller;
-    if (w->breaths % LOOK == 0 && trt_poller_try_hold(poller)) {
-        trt_poller_collect(poller);
-        trt_poller_release(poller);
-    }
+    hub_look_outside(w);
     if (++w->breaths % BREATH == 0) {
         Py_BEGIN_ALLOW_THREADS Py_END_ALLOW_THREADS
     }
