@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import contextvars
 import ctypes
 import functools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from support.gates import Gate, here, until, until_suspended
@@ -51,12 +52,14 @@ def test_task_that_was_asked_before_it_ran_does_not_begin(lib: ctypes.CDLL) -> N
     assert data[1] == -1
 
 
-@pytest.mark.parametrize("inline", [True, False])
-def test_request_reaches_the_work_below_a_task_that_runs_on_top_of_it(
-    lib: ctypes.CDLL, set_num_threads: Resize, inline: bool
-) -> None:
-    """A call fetches a task, which runs on its stack; who called is asked to end."""
-    set_num_threads(4)
+@contextlib.contextmanager
+def task_on_top(
+    lib: ctypes.CDLL, *, inline: bool = True
+) -> Iterator[tuple[Gate, array.array[int], Task[None], Task[None]]]:
+    """Give native work that calls Python for a task, which waits for the gate there.
+
+    Also its argument, which tells whether it was asked to end meanwhile: 2, or else 1.
+    """
     with Gate() as gate:
         waits = threading.Event()
         inner: list[Task[None]] = []
@@ -75,37 +78,32 @@ def test_request_reaches_the_work_below_a_task_that_runs_on_top_of_it(
         argument = caller(0, call)
         task = native.spawn(lib.until_cancelled_in_a_call, argument)
         waits.wait()
+        yield gate, argument, task, inner[0]
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_request_reaches_the_work_below_a_task_that_runs_on_top_of_it(
+    lib: ctypes.CDLL, set_num_threads: Resize, inline: bool
+) -> None:
+    """A call fetches a task, which runs on its stack; who called is asked to end."""
+    set_num_threads(4)
+    with task_on_top(lib, inline=inline) as (gate, argument, task, inner):
         assert task.cancel()
         gate.open()
         wait(task)
         assert argument[0] == 2
-        assert inner[0].exception() is None
+        assert inner.exception() is None
 
 
 def test_request_to_a_task_on_top_is_none_to_the_work_below(
     lib: ctypes.CDLL, set_num_threads: Resize
 ) -> None:
     set_num_threads(4)
-    with Gate() as gate:
-        waits = threading.Event()
-        inner: list[Task[None]] = []
-
-        def wait_there() -> None:
-            waits.set()
-            fetch(gate.task)
-
-        def call() -> None:
-            inner.append(spawn(wait_there))
-            with contextlib.suppress(CancelledError):
-                fetch(inner[0])
-
-        argument = caller(0, call)
-        task = native.spawn(lib.until_cancelled_in_a_call, argument)
-        waits.wait()
-        assert inner[0].cancel()
+    with task_on_top(lib) as (_gate, argument, task, inner):
+        assert inner.cancel()
         fetch(task)
         assert argument[0] == 1
-        assert inner[0].cancelled()
+        assert inner.cancelled()
 
 
 def test_stolen_child_sees_the_request_by_either_header(

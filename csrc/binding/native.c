@@ -341,8 +341,8 @@ outcome(Worker *w, const Work *work, int status)
         return NULL;
     case TRT_UNSUPPORTED:
         raise_with(PyExc_RuntimeError, message,
-                   "a native library was built for another version of taskrt than " //
-                   TASKRT_VERSION ", which runs it: build it again");
+                   "a native library was built for another version of taskrt "
+                   "than " TASKRT_VERSION ", which runs it: build it again");
         return NULL;
     case TRT_CANCELLED:
         if (wait_checkpoint(w->current) == 0) {

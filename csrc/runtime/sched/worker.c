@@ -175,9 +175,7 @@ trt_worker_take(trt_worker *w)
         item = trt_injector_pop(&pool->injector);
     }
     if (!item) {
-        if (!w->searching) {
-            w->searching = trt_sleep_try_search(&pool->sleep, trt_pool_awake(pool));
-        }
+        trt_worker_search(w);
         item = steal(w);
     }
     if (item) {
