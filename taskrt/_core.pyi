@@ -17,6 +17,7 @@ from typing import (
 )
 
 from _typeshed import FileDescriptorLike
+from typing_extensions import disjoint_base
 
 from taskrt._inherit import Inherit
 from taskrt.runtime import Stats
@@ -111,6 +112,7 @@ class RLock:
     def __enter__(self) -> bool: ...
     def __exit__(self, *details: object) -> None: ...
 
+@disjoint_base
 class Semaphore:
     def __new__(cls, value: int = 1) -> Self: ...
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool: ...

@@ -4,9 +4,9 @@
  *
  *   TaskObject  a call to be made and what became of it; a Python object
  *   Wait        one stack's wait for a task, or for something else that will come
- *   Fiber       a stack that tasks run on: the thread's own (root), the hub's, or a
- * pooled looping greenlet's (runner) Worker      a thread: its trt_worker, its fibers,
- * those of them that are ready
+ *   Fiber       a stack that tasks run on: the thread's own (root), the hub's, or that
+ *               of a greenlet that is used again and again (runner)
+ *   Worker      a thread: its trt_worker, its fibers, those of them that are ready
  *
  * One lock, core->waits, guards who waits for what (Fiber.wait, Fiber.awaited). No
  * Python call, no wake-up and no attach happens under it. All functions here are called
@@ -192,92 +192,10 @@ void context_suspend(PyThreadState *tstate, Suspended *suspended);
 /* Put it back; keeps the error that may be set. */
 void context_resume(Suspended *suspended);
 
-/* ---- waiting (wait.c) ------------------------------------------------------------ */
+#include "park.h"
 
-/* Why a wait ended without its task: written by whoever wins the decision. */
-typedef enum wake_reason {
-    WAKE_TIMED_OUT,
-    WAKE_CANCELLED,
-    WAKE_SIGNAL,
-    WAKE_QUIET, /* main's root: nothing runs any more, see hopeless.c */
-} wake_reason;
+/* ---- waiting, from Python ------------------------------------------------------- */
 
-/* One wait of one stack. On the heap, since the stack may be moved away. The decision
- * of `base` is taken once, and whoever takes it makes the stack runnable. */
-typedef struct Wait Wait;
-struct Wait {
-    trt_waiter base;
-    Fiber *fiber;
-    bool on_thread; /* the whole thread sleeps on its parker: no switch. Constant. */
-    /* Last write of whoever decides it; read by a sleeping thread [wait-delivered]. */
-    _Atomic(bool) delivered;
-    /* Guarded by core->waits: */
-    Wait *outer;               /* the wait that this one is nested in, or NULL */
-    TaskObject *outer_awaited; /* what that one waits for */
-    ScopeObject *scope;        /* innermost around it, or NULL */
-    Wait *next_in_scope, *previous_in_scope;
-    Wait *next_decided;    /* on the way to delivery */
-    bool shielded;         /* from a request to its task */
-    PyObject *object;      /* what it waits for if that is no task, borrowed, or NULL */
-    trt_wait_node nodes[]; /* as many as the Awaited says */
-};
-
-/* What a stack waits for: how a wait gets there and away. Lives on that stack: nobody
- * else looks at it. */
-typedef struct Awaited Awaited;
-struct Awaited {
-    /* Enter the wait where it will be decided. False: not entered, what it is for has
-     * come already. */
-    bool (*enter)(Awaited *self, Wait *wait);
-    /* It was decided by what it waits for: take what has come. Before it is freed. May
-     * be NULL. */
-    void (*served)(Awaited *self, Wait *wait);
-    /* It was abandoned: take it out, and free it. */
-    void (*leave)(Awaited *self, Wait *wait);
-    TaskObject *task; /* or NULL */
-    PyObject *object; /* for reports if it is no task; or NULL */
-    size_t nodes;     /* that the wait needs */
-    bool has_come;    /* set by wait_once: it was decided, or it had come already */
-    bool was_hopeful; /* the same: nothing ran, but something may come from elsewhere */
-};
-
-/* Wait until the task has finished, running it here if that is possible. 1: finished;
- * 0: deadline passed; −1: error set. A suspension point and a checkpoint. */
-int wait_for(Worker *w, TaskObject *task, uint64_t deadline_ns);
-/* Wait for something else, once. 1: it has come; 0: deadline passed; −1: error set; 2:
- * interrupted, to be tried again. Whatever is returned, `has_come` tells whether it
- * has: with −1 the caller gives it back. A suspension point; wait_checkpoint goes
- * before. */
-int wait_once(Worker *w, Awaited *awaited, uint64_t deadline_ns);
-/* Take the decision of the fiber's present wait, for `reason`, before its task does.
- * Returns the wait, to be delivered without the lock, or NULL. It stays: until then,
- * the one that waits does not go on. Caller holds core->waits, which publishes the
- * reason to whoever leaves the wait. */
-Wait *wait_decide_locked(Fiber *fiber, wake_reason reason);
-/* Decide the fiber's present wait, if it has one that is undecided, for `reason`, and
- * make the fiber runnable. Any thread, attached or not. */
-bool wait_interrupt(Fiber *fiber, wake_reason reason);
-/* Raise Cancelled if what runs on `fiber` has been asked to end: 0 or −1. */
-int wait_checkpoint(Fiber *fiber);
-/* Let go on who waits in this and those that follow through `next_decided`. */
-void wait_deliver_all(Wait *decided);
-/* The steps of a task around a wait, see trt_task. suspend: whether it was taken, which
- * is not so for NULL and in a wait nested in another; then there is no resume. */
-bool wait_suspend_task(TaskObject *task);
-void wait_resume_task(TaskObject *task);
-/* Whether what runs on `fiber` should end: somebody has asked its task for it, or a
- * scope that it is in, or the process exits. Owner of the fiber. */
-bool wait_cancel_requested(Fiber *fiber);
-/* Wait until the deadline. 0, or −1 with an error set. */
-int wait_sleep(Worker *w, uint64_t deadline_ns);
-/* Whether a wait of `fiber` for `task` would close a circle of waits that nothing can
- * end. Caller holds core->waits. */
-bool wait_closes_circle_locked(Fiber *fiber, TaskObject *task, bool on_thread);
-/* DeadlockError with the names along it. */
-void wait_raise_deadlock(Fiber *fiber, TaskObject *task);
-/* hopeless.c: main's root waits for `awaited` and nothing runs any more. DeadlockError
- * if nothing can come from elsewhere either: −1; or 0. */
-int wait_raise_if_hopeless(const Awaited *awaited);
 /* fetch.c: a deadline from a Python timeout: None, or seconds. 0, or −1 with an error
  * set. */
 int wait_deadline(PyObject *timeout, uint64_t *deadline_ns);

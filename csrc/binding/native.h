@@ -32,5 +32,8 @@ void native_free(Work *work);
 /* Run it to its end, on a strand of this thread, and free it. None, or NULL with an
  * error set. A suspension point and a checkpoint. */
 PyObject *native_run(Work *work);
+/* Turn what came of the work, which has ended with `status`, into a result: None, or
+ * NULL with an error set. */
+PyObject *native_outcome(Worker *w, const Work *work, int status);
 
 #endif

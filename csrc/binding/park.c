@@ -336,6 +336,26 @@ new_wait(Worker *w, const Awaited *awaited)
     return wait;
 }
 
+/* Sleep, of either kind, and let it be known if main waits here with nothing but hope:
+ * whoever finds that nothing runs any more decides such a wait. 0 or −1. */
+static int
+sleep_until_decided(Worker *w, const Awaited *awaited, Wait *wait, uint64_t deadline)
+{
+    Fiber *const fiber = wait->fiber;
+    if (wait->on_thread) {
+        return sleep_on_thread(w, awaited, wait, deadline);
+    }
+    const bool may_be_hopeless =
+        deadline == TRT_FOREVER && fiber == &w->root && !awaited->was_hopeful;
+    if (!may_be_hopeless) {
+        return sleep_on_fiber(w, fiber, awaited, deadline);
+    }
+    trt_store_seq_cst(&core->main_waits, true);
+    const int status = sleep_on_fiber(w, fiber, awaited, deadline);
+    trt_store_seq_cst(&core->main_waits, false);
+    return status;
+}
+
 static void
 let_go(Awaited *awaited, Wait *wait)
 {
@@ -357,7 +377,6 @@ wait_once(Worker *w, Awaited *awaited, uint64_t own_deadline)
     if (!wait) {
         return -1;
     }
-    const bool on_thread = wait->on_thread;
     const bool stepped = wait_suspend_task(self);
     int status = enter_wait(fiber, wait, awaited->task, &deadline);
     if (status < 0) {
@@ -372,17 +391,8 @@ wait_once(Worker *w, Awaited *awaited, uint64_t own_deadline)
     /* Not added: it has just come, unless a cancellation has decided first; then that
      * has made this fiber ready, which must be taken off the list. */
     const bool sleeps = added || !trt_waiter_abandon(&wait->base);
-    const bool may_be_hopeless = sleeps && !on_thread && deadline == TRT_FOREVER &&
-                                 fiber == &w->root && !awaited->was_hopeful;
-    if (may_be_hopeless) {
-        trt_store_seq_cst(&core->main_waits, true);
-    }
     if (sleeps) {
-        status = on_thread ? sleep_on_thread(w, awaited, wait, deadline)
-                           : sleep_on_fiber(w, fiber, awaited, deadline);
-    }
-    if (may_be_hopeless) {
-        trt_store_seq_cst(&core->main_waits, false);
+        status = sleep_until_decided(w, awaited, wait, deadline);
     }
     wake_reason reason = leave_wait(fiber, wait);
     awaited->was_hopeful = awaited->was_hopeful || reason == WAKE_QUIET;

@@ -16,7 +16,7 @@ extern PyType_Spec event_spec, lock_spec, rlock_spec, semaphore_spec, bounded_sp
 extern PyType_Spec waiter_spec, atomic_spec;
 
 /* sync_waiter.c: see trt_wake in taskrt.h. Any thread, attached or not. */
-int waiter_wake(PyObject *waiter);
+int waiter_wake(PyObject *op);
 
 /* A deadline that allows no wait at all. */
 #define SYNC_NOW ((uint64_t)0)
