@@ -18,8 +18,8 @@ BELOW = {
     "trace": {"os"},
     "task": {"os", "queue", "trace"},
     "sync": {"os", "queue", "trace", "task"},
-    "sched": {"os", "queue", "trace", "task"},
-    "native": {"os", "queue", "trace", "task", "sched"},
+    "sched": {"os", "queue", "trace", "task", "sync"},
+    "native": {"os", "queue", "trace", "task", "sync", "sched"},
 }
 
 

@@ -4,26 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "os/check.h"
-
-#ifdef __linux__
-#include <sys/epoll.h>
-#include <unistd.h>
-#else
-/* Never used: there is no descriptor to use it with. */
-struct epoll_event {
-    uint32_t events;
-    union {
-        int fd;
-    } data;
-};
-enum { EPOLLIN = 1, EPOLLOUT = 2, EPOLLERR = 4, EPOLLHUP = 8, EPOLLRDHUP = 16 };
-enum { EPOLLONESHOT = 32, EPOLL_CTL_ADD, EPOLL_CTL_MOD };
-#define epoll_create1(flags) (errno = ENOSYS, -1)
-#define epoll_ctl(epoll, how, fd, event) ((void)(event), errno = ENOSYS, -1)
-#define epoll_wait(epoll, events, room, timeout) ((void)(events), 0)
-#define close(fd) ((void)(fd))
-#endif
+#include "os/poll.h"
 
 enum { EVENTS = 64, FIRST_SIZE = 64 };
 
@@ -42,7 +23,7 @@ void
 trt_poller_destroy(trt_poller *p)
 {
     if (p->fd >= 0) {
-        close(p->fd);
+        trt_poll_close(p->fd);
     }
     free(p->polled);
     trt_mutex_destroy(&p->lock);
@@ -52,7 +33,7 @@ void
 trt_poller_reinit_after_fork(trt_poller *p)
 {
     if (p->fd >= 0) {
-        close(p->fd);
+        trt_poll_close(p->fd);
     }
     free(p->polled); /* those who wait are on stacks of the parent's */
     trt_poller_init(p);
@@ -64,8 +45,9 @@ trt_poller_enter(trt_poller *p)
     int error = 0;
     trt_mutex_lock(&p->lock);
     if (p->fd < 0) {
-        p->fd = epoll_create1(EPOLL_CLOEXEC);
-        error = p->fd < 0 ? -errno : 0;
+        const int set = trt_poll_open();
+        error = set < 0 ? set : 0;
+        p->fd = set < 0 ? -1 : set;
     }
     trt_mutex_unlock(&p->lock);
     if (!error) {
@@ -101,21 +83,15 @@ make_room(trt_poller *p, int fd)
     return true;
 }
 
-/* Have the kernel tell once about what is waited for at `fd`. 0 or negative errno. */
+/* Ask to be told once about what is waited for at `fd`. 0 or negative errno. */
 static int
 arm_locked(trt_poller *p, int fd)
 {
     const trt_polled *const polled = &p->polled[fd];
-    struct epoll_event event = {.events = EPOLLONESHOT, .data = {.fd = fd}};
-    event.events |=
-        trt_wait_queue_is_empty(&polled->readers) ? 0 : EPOLLIN | EPOLLRDHUP;
-    event.events |= trt_wait_queue_is_empty(&polled->writers) ? 0 : EPOLLOUT;
-    /* It may be the first time, or a new file under an old number. */
-    if (epoll_ctl(p->fd, EPOLL_CTL_MOD, fd, &event) == 0 ||
-        (errno == ENOENT && epoll_ctl(p->fd, EPOLL_CTL_ADD, fd, &event) == 0)) {
-        return 0;
-    }
-    return -errno;
+    const bool reads = !trt_wait_queue_is_empty(&polled->readers);
+    const bool writes = !trt_wait_queue_is_empty(&polled->writers);
+    return trt_poll_arm(
+        p->fd, fd, (reads ? TRT_POLL_READABLE : 0) | (writes ? TRT_POLL_WRITABLE : 0));
 }
 
 static trt_wait_queue *
@@ -196,18 +172,16 @@ trt_poller_fd(const trt_poller *p)
 }
 
 static size_t
-serve(trt_poller *p, const struct epoll_event *event)
+serve(trt_poller *p, trt_poll_event event)
 {
-    const uint32_t failed = event->events & (EPOLLERR | EPOLLHUP);
-    const bool reads = failed || (event->events & (EPOLLIN | EPOLLRDHUP));
-    const bool writes = failed || (event->events & EPOLLOUT);
-    const int fd = event->data.fd;
     trt_mutex_lock(&p->lock);
-    trt_polled *const polled = &p->polled[fd];
-    trt_wait_node *const nodes = claim_both(polled, reads, writes);
+    trt_polled *const polled = &p->polled[event.fd];
+    trt_wait_node *const nodes =
+        claim_both(polled, (event.ready & TRT_POLL_READABLE) != 0,
+                   (event.ready & TRT_POLL_WRITABLE) != 0);
     if (!trt_wait_queue_is_empty(&polled->readers) ||
         !trt_wait_queue_is_empty(&polled->writers)) {
-        (void)arm_locked(p, fd); /* it was armed before, so it can be */
+        (void)arm_locked(p, event.fd); /* it was armed before, so it can be */
     }
     trt_mutex_unlock(&p->lock);
     size_t count = 0;
@@ -221,13 +195,13 @@ serve(trt_poller *p, const struct epoll_event *event)
 size_t
 trt_poller_collect(trt_poller *p)
 {
-    struct epoll_event events[EVENTS];
+    trt_poll_event events[EVENTS];
     size_t served = 0;
     int count;
     do {
-        count = epoll_wait(p->fd, events, EVENTS, 0);
+        count = trt_poll_collect(p->fd, events, EVENTS);
         for (int i = 0; i < count; i++) {
-            served += serve(p, &events[i]);
+            served += serve(p, events[i]);
         }
     } while (count == EVENTS);
     return served;

@@ -1,4 +1,5 @@
-/* Who waits for descriptors to become readable or writable, on one epoll.
+/* Who waits for descriptors to become readable or writable, on one set of
+ * os/poll.h.
  *
  * Nobody polls all the time. A worker that goes to sleep while somebody waits takes the
  * poller to bed: it holds it, sleeps on its descriptor too (trt_parker_watch), and when
@@ -12,7 +13,8 @@
  *     trt_poller_leave(p, fd, false, node);         trt_poller_collect(p);
  *                                               }
  *
- * Each wait is for one event. Linux only; elsewhere trt_poller_init fails with -ENOSYS.
+ * Each wait is for one event. Linux only; elsewhere trt_poller_enter fails with
+ * -ENOSYS.
  */
 #ifndef TRT_POLLER_H
 #define TRT_POLLER_H
@@ -31,7 +33,7 @@ typedef struct trt_polled {
 } trt_polled;
 
 typedef struct trt_poller {
-    int fd; /* -1 until somebody waits; under the lock, then constant */
+    int fd; /* the set; -1 until somebody waits; under the lock, then constant */
     /* Waits that are entered. Written by those who wait, read by who goes to sleep
      * [poller-waits]. */
     _Atomic(uint32_t) waits;
