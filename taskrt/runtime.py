@@ -172,11 +172,12 @@ def _install_hooks() -> None:
         os.register_at_fork(after_in_child=_core._after_fork)
 
 
-def _something_may_come(pool: list[int], debug: bool) -> bool:
+def _something_may_come(pool: list[int], debug: bool, nameless: int) -> bool:
     """Tell whether something else than tasks may end a wait of main.
 
     Called on main when all else sleeps for good. Signal handlers may, and other
-    threads: with TASKRT_DEBUG those that Python knows, otherwise all of the process.
+    threads: with TASKRT_DEBUG those that Python knows, otherwise all of the process but
+    the pool's, and `nameless` more of ours that never run Python.
     """
     ours = {threading.main_thread().ident, *pool}
     if any(thread.ident not in ours for thread in threading.enumerate()):
@@ -188,7 +189,7 @@ def _something_may_come(pool: list[int], debug: bool) -> bool:
     if debug:
         return False
     tasks = Path("/proc/self/task")
-    return not tasks.is_dir() or len(list(tasks.iterdir())) > len(ours)
+    return not tasks.is_dir() or len(list(tasks.iterdir())) > len(ours) + nameless
 
 
 def _end_child(error: BaseException | None) -> NoReturn:

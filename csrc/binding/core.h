@@ -366,11 +366,16 @@ typedef struct Core {
     PyObject *sigint;                                                 /* needed */
 
     trt_pool *pool;
-    trt_mutex waits;    /* who waits for what, and all native work; a leaf */
-    trt_work *works;    /* all native work; under core->waits */
-    uint64_t searches;  /* for circles so far; the same */
-    trt_mutex contexts; /* entering and leaving contexts that users gave; a leaf */
-    trt_mutex life;     /* start, stop, resize, adopt; pool->lock inside */
+    trt_mutex waits;   /* who waits for what, and all native work; a leaf */
+    trt_work *works;   /* all native work; under core->waits */
+    uint64_t searches; /* for circles so far; the same */
+    struct {
+        bool runs; /* under core->life; the parker is there then */
+        trt_parker parker;
+        uint64_t next_ns; /* under core->waits */
+    } alarm;              /* alarm.c */
+    trt_mutex contexts;   /* entering and leaving contexts that users gave; a leaf */
+    trt_mutex life;       /* start, stop, resize, adopt; pool->lock inside */
     _Atomic(uint32_t) generation; /* of this process; a fork makes it larger */
     _Atomic(uint64_t) last_id;
     _Atomic(uint32_t) threads; /* N as configured; 0 while not started */
@@ -486,12 +491,24 @@ Fiber *native_next_host_locked(const Fiber *fiber, const Fiber *host);
 Wait *native_cancel_locked(Fiber *fiber, const TaskObject *task);
 /* Ask the native work that was begun in a scope to end. Caller holds core->waits. */
 void native_cancel_scope_locked(const ScopeObject *scope);
+/* Cancel the scopes around native work that are past their deadline; what that decides
+ * is put before `*decided`. The earliest deadline of the rest. Caller holds
+ * core->waits; any thread. */
+uint64_t native_expire_locked(Wait **decided);
+/* The earliest deadline of native work that was begun in a scope. */
+uint64_t native_deadline_in(const ScopeObject *scope);
 /* Ask all native work to end. */
 void native_cancel_all(void);
 PyObject *core_run_native(PyObject *, PyObject *const *, Py_ssize_t);
 PyObject *core_run_native_range(PyObject *, PyObject *const *, Py_ssize_t);
 PyObject *core_run_native_reduce(PyObject *, PyObject *const *, Py_ssize_t);
 PyObject *core_host_strand(PyObject *, PyObject *);
+
+/* ---- the alarm (alarm.c) --------------------------------------------------------- */
+
+/* See that native work, which has been entered, ends at this deadline of a scope around
+ * it. 0, or −1 with an error set: no thread. */
+int alarm_set(uint64_t deadline_ns);
 
 /* ---- kernels on buffers (kernels.c) ---------------------------------------------- */
 

@@ -245,6 +245,7 @@ on_fork_child(void)
     core->main = NULL;
     core->free_foreign = NULL;
     core->works = NULL;
+    core->alarm.runs = false;
     core->pool_count = 0;
     for (size_t i = 0; i < sizeof core->pool_workers / sizeof core->pool_workers[0];
          i++) {

@@ -204,6 +204,40 @@ native_cancel_scope_locked(const ScopeObject *scope)
     }
 }
 
+uint64_t
+native_expire_locked(Wait **decided)
+{
+    uint64_t next = TRT_FOREVER;
+    const uint64_t now = trt_clock_now_ns();
+    for (Work *work = (Work *)core->works; work; work = work->next) {
+        if (trt_load_relaxed(&work->base.cancel)) {
+            continue;
+        }
+        const uint64_t deadline = scope_deadline(work->scope);
+        if (deadline <= now) {
+            scope_expire_locked(work->scope, decided);
+        } else if (deadline < next) {
+            next = deadline;
+        }
+    }
+    return next;
+}
+
+uint64_t
+native_deadline_in(const ScopeObject *scope)
+{
+    uint64_t earliest = TRT_FOREVER;
+    trt_mutex_lock(&core->waits);
+    for (Work *work = (Work *)core->works; work; work = work->next) {
+        if (scope_covers(scope, work->scope)) {
+            const uint64_t deadline = scope_deadline(work->scope);
+            earliest = deadline < earliest ? deadline : earliest;
+        }
+    }
+    trt_mutex_unlock(&core->waits);
+    return earliest;
+}
+
 /* Enter the work where others find it. */
 static void
 enter_work(Worker *w, Fiber *fiber, Work *work)
@@ -325,13 +359,19 @@ native_run(Work *work)
         return PyErr_NoMemory();
     }
     enter_work(w, fiber, work);
-    trt_pool_rouse(core->pool); /* [light-sleeper] main may be waiting for this work */
-    trt_strand_begin(s, &work->first, &work->base.cancel);
-    drive(w, s);
-    const int status = s->status;
-    trt_strand_give_back(&w->crew.strands, s);
-    leave_work(fiber, work);
-    PyObject *result = native_outcome(w, work, status);
+    PyObject *result = NULL;
+    if (alarm_set(scope_deadline(fiber->scope)) < 0) {
+        trt_strand_give_back(&w->crew.strands, s);
+        leave_work(fiber, work);
+    } else {
+        trt_pool_rouse(core->pool); /* [light-sleeper] main may be waiting for it */
+        trt_strand_begin(s, &work->first, &work->base.cancel);
+        drive(w, s);
+        const int status = s->status;
+        trt_strand_give_back(&w->crew.strands, s);
+        leave_work(fiber, work);
+        result = native_outcome(w, work, status);
+    }
     if (!trt_load_relaxed(&work->base.lost)) {
         native_free(work);
     }

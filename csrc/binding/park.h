@@ -74,6 +74,10 @@ Wait *wait_decide_locked(Fiber *fiber, wake_reason reason);
 bool wait_interrupt(Fiber *fiber, wake_reason reason);
 /* Raise Cancelled if what runs on `fiber` has been asked to end: 0 or −1. */
 int wait_checkpoint(Fiber *fiber);
+/* Take Cancelled out of a group of exceptions. 0: `*rest` is NULL if nothing else was
+ * in it, or a new reference, the group itself if Cancelled was not; −1 with an error
+ * set. */
+int wait_split_cancelled(PyObject *group, PyObject **rest);
 /* Let go on who waits in this and those that follow through `next_decided`. */
 void wait_deliver_all(Wait *decided);
 /* The steps of a task around a wait, see trt_task. suspend: whether it was taken, which

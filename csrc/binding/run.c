@@ -127,7 +127,7 @@ without_cancelled(PyObject *error)
     if (!PyErr_GivenExceptionMatches(error, PyExc_BaseExceptionGroup)) {
         return error;
     }
-    if (scope_split_group(error, &rest) < 0) {
+    if (wait_split_cancelled(error, &rest) < 0) {
         PyErr_Clear(); /* a subclass that cannot be split stays whole */
         return error;
     }

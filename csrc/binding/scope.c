@@ -141,11 +141,10 @@ next_in_tree_locked(const ScopeObject *top, const ScopeObject *s)
     return next;
 }
 
-/* Decide all waits in a scope and below. Those to be delivered. */
+/* Decide all waits in a scope and below. Those to be delivered, before `decided`. */
 static Wait *
-decide_waits_locked(ScopeObject *top, wake_reason reason)
+decide_waits_locked(ScopeObject *top, wake_reason reason, Wait *decided)
 {
-    Wait *decided = NULL;
     for (ScopeObject *s = top; s; s = next_in_tree_locked(top, s)) {
         for (Wait *wait = s->first_wait; wait; wait = wait->next_in_scope) {
             if (wait == wait->fiber->wait && wait_decide_locked(wait->fiber, reason)) {
@@ -166,14 +165,14 @@ scope_ask_locked(TaskObject *task)
     }
     trt_store_seq_cst(&scope->asked, 1);
     native_cancel_scope_locked(scope);
-    return decide_waits_locked(scope, WAKE_CANCELLED);
+    return decide_waits_locked(scope, WAKE_CANCELLED, NULL);
 }
 
 static void
 wake_all(ScopeObject *scope, wake_reason reason)
 {
     trt_mutex_lock(&core->waits);
-    Wait *const decided = decide_waits_locked(scope, reason);
+    Wait *const decided = decide_waits_locked(scope, reason, NULL);
     if (reason == WAKE_CANCELLED) {
         native_cancel_scope_locked(scope);
     }
@@ -216,6 +215,17 @@ scope_expire(ScopeObject *scope)
     for (ScopeObject *s = scope; s; s = s->shield ? NULL : s->parent) {
         if (is_late(s)) {
             cancel(s);
+        }
+    }
+}
+
+void
+scope_expire_locked(ScopeObject *scope, Wait **decided)
+{
+    for (ScopeObject *s = scope; s; s = s->shield ? NULL : s->parent) {
+        if (is_late(s) && !trt_exchange_seq_cst(&s->cancelled, 1)) { /* [cancel-wait] */
+            *decided = decide_waits_locked(s, WAKE_CANCELLED, *decided);
+            native_cancel_scope_locked(s);
         }
     }
 }
@@ -333,24 +343,6 @@ takes(ScopeObject *self, Fiber *fiber)
     return is_cancelled(self) && (self->shield || !wait_cancel_requested(fiber));
 }
 
-int
-scope_split_group(PyObject *group, PyObject **rest)
-{
-    PyObject *const halves =
-        PyObject_CallMethodOneArg(group, core->str.split, core->cancelled);
-    *rest = NULL;
-    if (!halves || !PyTuple_Check(halves) || PyTuple_GET_SIZE(halves) != 2) {
-        Py_XDECREF(halves);
-        return -1;
-    }
-    PyObject *const half = PyTuple_GET_ITEM(halves, 1);
-    if (half != Py_None) { /* a copy of the group if nothing was taken out */
-        *rest = Py_NewRef(PyTuple_GET_ITEM(halves, 0) == Py_None ? group : half);
-    }
-    Py_DECREF(halves);
-    return 0;
-}
-
 static PyObject *
 scope_exit(ScopeObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
@@ -377,7 +369,7 @@ scope_exit(ScopeObject *self, PyObject *const *args, Py_ssize_t nargs)
             absorbs = true;
         } else if (PyErr_GivenExceptionMatches(error, PyExc_BaseExceptionGroup)) {
             PyObject *rest;
-            if (scope_split_group(error, &rest) < 0) {
+            if (wait_split_cancelled(error, &rest) < 0) {
                 Py_DECREF(scope);
                 return NULL;
             }
@@ -521,6 +513,7 @@ scope_set_deadline(ScopeObject *self, PyObject *value, void *Py_UNUSED(closure))
         /* Who waits there takes the new one to bed. Who is on the way there looks for
          * it under the lock, as enter_wait does. */
         wake_all(self, WAKE_SIGNAL);
+        return alarm_set(native_deadline_in(self));
     }
     return 0;
 }

@@ -17,6 +17,9 @@ uint64_t scope_deadline(ScopeObject *scope);
 bool scope_binds(ScopeObject *scope, ScopeObject *inner);
 /* Cancel the scopes from `scope` outwards whose deadline has passed. */
 void scope_expire(ScopeObject *scope);
+/* The same by a thread that is none of Python's: the waits that this cuts short are put
+ * before `*decided`. Caller holds core->waits. */
+void scope_expire_locked(ScopeObject *scope, Wait **decided);
 /* Enter a wait, and leave it. Caller holds core->waits. */
 void scope_add_wait_locked(ScopeObject *scope, Wait *wait);
 void scope_remove_wait_locked(Wait *wait);
@@ -28,10 +31,6 @@ Wait *scope_ask_locked(TaskObject *task);
 /* Tell the scope that a task was born into that the task has failed. */
 void scope_fail(ScopeObject *scope);
 PyObject *core_cancel_on_failure(PyObject *, PyObject *);
-/* Take Cancelled out of a group of exceptions. 0: `*rest` is NULL if nothing else was
- * in it, or a new reference, the group itself if Cancelled was not; −1 with an error
- * set. */
-int scope_split_group(PyObject *group, PyObject **rest);
 /* Whether `inner` is `scope` or lies in it, with no shield between. */
 bool scope_covers(const ScopeObject *scope, const ScopeObject *inner);
 

@@ -96,6 +96,24 @@ wait_checkpoint(Fiber *fiber)
     return -1;
 }
 
+int
+wait_split_cancelled(PyObject *group, PyObject **rest)
+{
+    PyObject *const halves =
+        PyObject_CallMethodOneArg(group, core->str.split, core->cancelled);
+    *rest = NULL;
+    if (!halves || !PyTuple_Check(halves) || PyTuple_GET_SIZE(halves) != 2) {
+        Py_XDECREF(halves);
+        return -1;
+    }
+    PyObject *const half = PyTuple_GET_ITEM(halves, 1);
+    if (half != Py_None) { /* a copy of the group if nothing was taken out */
+        *rest = Py_NewRef(PyTuple_GET_ITEM(halves, 0) == Py_None ? group : half);
+    }
+    Py_DECREF(halves);
+    return 0;
+}
+
 /* ---- circles of waits ------------------------------------------------------------ */
 
 enum { CIRCLE_MAX = 64 }; /* calls into Python inside one another, while looking */

@@ -8,7 +8,7 @@ import ctypes
 import os
 import sys
 
-from taskrt import fetch, native, spawn
+from taskrt import fetch, move_on_after, native, spawn
 
 lib = ctypes.CDLL(sys.argv[1])
 
@@ -19,10 +19,17 @@ def fib(n: int) -> int:
     return data[1]
 
 
+def ends_in_time() -> bool:
+    with move_on_after(0.005) as scope:
+        native.run(lib.until_cancelled, array.array("q", [0]))
+    return scope.cancelled_caught
+
+
 def fork() -> None:
     pid = os.fork()
     if pid == 0:
         assert fib(10) == 55
+        assert ends_in_time()
         os.write(1, b"child is well\n")  # and ends as it returns
     else:
         assert os.waitpid(pid, 0)[1] == 0
@@ -32,6 +39,7 @@ def work() -> None:
     native.run(lib.calls, array.array("q", [2, id(fork)]))
 
 
+assert ends_in_time()
 busy = [spawn(fib, 22) for _ in range(20)]
 pid = os.fork()
 if pid == 0:
@@ -42,4 +50,5 @@ assert os.waitpid(pid, 0)[1] == 0
 assert [fetch(task) for task in busy] == [17711] * 20
 fetch(spawn(work))
 work()
+assert ends_in_time()
 os.write(1, b"parent is well\n")

@@ -1,0 +1,106 @@
+"""Native work and the deadlines of the scopes around it."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+
+import pytest
+from support.gates import until
+from support.native import pair
+
+import taskrt
+from taskrt import CancelScope, fail_after, fetch, move_on_after, native, spawn
+
+SOON = 0.005
+NEVER_S = 3600.0  # further off than any test lasts
+
+
+def test_deadline_ends_work_that_looks_at_no_clock(lib: ctypes.CDLL) -> None:
+    with move_on_after(SOON) as scope:
+        native.run(lib.until_cancelled, pair(0))
+        pytest.fail("it ended without Cancelled")
+    assert scope.cancelled_caught
+
+
+def test_deadline_ends_work_on_all_workers_at_once(lib: ctypes.CDLL) -> None:
+    def run() -> bool:
+        with move_on_after(SOON) as scope:
+            native.run(lib.until_cancelled, pair(0))
+        return scope.cancelled_caught
+
+    tasks = [spawn(run) for _ in range(3 * taskrt.num_threads())]
+    assert all(fetch(task) for task in tasks)
+
+
+def test_time_limit_raises_timeout_error(lib: ctypes.CDLL) -> None:
+    with pytest.raises(TimeoutError), fail_after(SOON):
+        native.run(lib.until_cancelled, pair(0))
+
+
+def test_deadline_of_a_scope_further_out_counts(lib: ctypes.CDLL) -> None:
+    with move_on_after(SOON) as outer, move_on_after(NEVER_S) as inner:
+        native.run(lib.until_cancelled, pair(0))
+    assert outer.cancelled_caught
+    assert not inner.cancelled_caught
+
+
+def test_deadline_reaches_the_work_of_a_group(lib: ctypes.CDLL) -> None:
+    with move_on_after(SOON) as scope, taskrt.TaskGroup() as group:
+        for _ in range(4):
+            group.spawn(native.run, lib.until_cancelled, pair(0))
+    assert scope.cancelled_caught
+
+
+def test_shield_keeps_the_deadline_off(lib: ctypes.CDLL) -> None:
+    data = pair(0)
+
+    def end() -> None:
+        until(lambda: outer.cancel_called)
+        inner.cancel()
+
+    with move_on_after(SOON) as outer, CancelScope(shield=True) as inner:
+        thread = threading.Thread(target=end)
+        thread.start()
+        native.run(lib.until_cancelled, data)
+    thread.join()
+    assert inner.cancelled_caught
+    assert not outer.cancelled_caught
+
+
+def test_deadline_that_is_set_while_work_runs_ends_it(lib: ctypes.CDLL) -> None:
+    data = pair(0)
+
+    def hurry() -> None:
+        until(lambda: data[0] == 1)
+        scope.deadline = time.monotonic()
+
+    with CancelScope() as scope:
+        thread = threading.Thread(target=hurry)
+        thread.start()
+        native.run(lib.until_cancelled, data)
+    thread.join()
+    assert scope.cancelled_caught
+
+
+def test_deadline_that_is_put_off_ends_nothing(lib: ctypes.CDLL) -> None:
+    data = pair(0)
+    with move_on_after(NEVER_S) as early:
+        early.deadline = time.monotonic() + SOON
+        early.deadline = time.monotonic() + NEVER_S
+        with move_on_after(2 * SOON) as late:
+            native.run(lib.until_cancelled, data)
+    assert late.cancelled_caught
+    assert not early.cancel_called
+
+
+def test_work_that_has_ended_is_forgotten(lib: ctypes.CDLL) -> None:
+    with move_on_after(NEVER_S):
+        for _ in range(100):
+            data = pair(10)
+            native.run(lib.fib, data)
+            assert data[1] == 55
+    with move_on_after(SOON) as scope:
+        native.run(lib.until_cancelled, pair(0))
+    assert scope.cancelled_caught
