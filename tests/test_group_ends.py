@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from support.child import UNDER_ASAN, run_script
+from support.ends import types_of, until_all_suspended, wait_for_ever
 from support.gates import Gate, here, until
 from support.places import Place
 
@@ -30,27 +31,6 @@ pytestmark = pytest.mark.usefixtures("threads")
 NEVER = 1e6
 
 
-def fail(error: BaseException) -> None:
-    raise error
-
-
-def wait_for_ever(trail: list[object], mark: object) -> None:
-    try:
-        Event().wait()
-    finally:
-        trail.append(mark)
-
-
-def until_suspended(*tasks: taskrt.Task[None]) -> None:
-    """Wait until all are suspended; by real waits, since this may be a plain thread."""
-    while not all(task.state == "suspended" for task in tasks):
-        Event().wait(0.0005)
-
-
-def types_of(group: BaseExceptionGroup) -> list[type]:
-    return [type(error) for error in group.exceptions]
-
-
 # --- failures of the block ------------------------------------------------------------
 
 
@@ -66,7 +46,7 @@ def test_an_error_of_the_block_cancels_and_is_first(run: Place) -> None:
 
         with pytest.raises(ExceptionGroup) as caught:
             with TaskGroup() as group:
-                until_suspended(
+                until_all_suspended(
                     group.spawn(clean_up), group.spawn(wait_for_ever, trail, "out")
                 )
                 raise ValueError("the block's")
@@ -104,7 +84,7 @@ def test_errors_for_the_program_leave_as_they_are(
     error = kind()
     with pytest.raises(kind) as caught:
         with TaskGroup() as group:
-            until_suspended(
+            until_all_suspended(
                 group.spawn(wait_for_ever, trail, "out"), group.spawn(clean_up)
             )
             raise error
@@ -123,7 +103,7 @@ def test_cancel_ends_block_and_tasks_without_an_error(run: Place) -> None:
     def body() -> None:
         trail: list[object] = []
         with TaskGroup() as group:
-            until_suspended(group.spawn(wait_for_ever, trail, "out"))
+            until_all_suspended(group.spawn(wait_for_ever, trail, "out"))
             group.cancel("enough")
             with pytest.raises(Cancelled, match="enough"):
                 checkpoint()
@@ -157,7 +137,7 @@ def test_a_scope_around_ends_the_group_and_takes_cancelled(run: Place) -> None:
         trail: list[object] = []
         with CancelScope() as scope:
             with TaskGroup() as group:
-                until_suspended(group.spawn(wait_for_ever, trail, "out"))
+                until_all_suspended(group.spawn(wait_for_ever, trail, "out"))
                 group.spawn(scope.cancel)
             pytest.fail("not reached")
         assert scope.cancelled_caught
@@ -231,7 +211,7 @@ def test_a_failure_and_a_cancellation_from_outside_both_get_there() -> None:
     with pytest.raises(ExceptionGroup) as caught:
         with CancelScope() as scope:
             with TaskGroup() as group:
-                until_suspended(group.spawn(clean_up))
+                until_all_suspended(group.spawn(clean_up))
                 scope.cancel()
             pytest.fail("not reached")
     assert types_of(caught.value) == [KeyError]
@@ -319,7 +299,7 @@ def test_ctrl_c_twice_ends_the_wait_and_tells_who_is_left() -> None:
             try:
                 with TaskGroup() as group:
                     task = group.spawn(stubborn)
-                    until_suspended(task)
+                    until_all_suspended(task)
                     thread = threading.Thread(target=press)
                     thread.start()
             finally:

@@ -7,6 +7,7 @@ import threading
 import weakref
 
 import pytest
+from support.ends import fail, types_of, until_all_suspended, wait_for_ever
 from support.gates import until
 from support.places import Place
 
@@ -25,27 +26,6 @@ from taskrt._core import Event
 pytestmark = pytest.mark.usefixtures("threads")
 
 NEVER = 1e6
-
-
-def fail(error: BaseException) -> None:
-    raise error
-
-
-def wait_for_ever(trail: list[object], mark: object) -> None:
-    try:
-        Event().wait()
-    finally:
-        trail.append(mark)
-
-
-def until_suspended(*tasks: taskrt.Task[None]) -> None:
-    """Wait until all are suspended; by real waits, since this may be a plain thread."""
-    while not all(task.state == "suspended" for task in tasks):
-        Event().wait(0.0005)
-
-
-def types_of(group: BaseExceptionGroup) -> list[type]:
-    return [type(error) for error in group.exceptions]
 
 
 # --- all goes well --------------------------------------------------------------------
@@ -211,7 +191,7 @@ def test_the_first_failure_cancels_the_others(run: Place) -> None:
         with pytest.raises(ExceptionGroup) as caught:
             with TaskGroup() as group:
                 waiting = [group.spawn(wait_for_ever, trail, n) for n in range(5)]
-                until_suspended(*waiting)
+                until_all_suspended(*waiting)
                 group.spawn(fail, ValueError())
         assert types_of(caught.value) == [ValueError]
         assert sorted(trail, key=str) == [0, 1, 2, 3, 4]
@@ -241,7 +221,7 @@ def test_failures_come_in_spawn_order() -> None:
         with pytest.raises(ExceptionGroup) as caught:
             with TaskGroup() as group:
                 tasks = [group.spawn(fail_later, n) for n in range(10)]
-                until_suspended(*tasks)
+                until_all_suspended(*tasks)
                 event.set()
         assert [error.args for error in caught.value.exceptions] == [
             (n,) for n in range(10)
@@ -297,7 +277,7 @@ def test_a_task_that_fails_in_its_cleanup_counts() -> None:
 
     with pytest.raises(ExceptionGroup) as caught:
         with TaskGroup() as group:
-            until_suspended(group.spawn(clean_up))
+            until_all_suspended(group.spawn(clean_up))
             group.spawn(fail, ValueError())
     assert types_of(caught.value) == [KeyError, ValueError]
 
@@ -361,7 +341,7 @@ def test_a_hundred_thousand_suspended_tasks_all_clean_up() -> None:
     trail: list[object] = []
     with TaskGroup() as group:
         tasks = [group.spawn(wait_for_ever, trail, n) for n in range(100_000)]
-        until_suspended(*tasks[-1:], *tasks[:1])
+        until_all_suspended(*tasks[-1:], *tasks[:1])
         until(lambda: all(task.state == "suspended" for task in tasks))
         group.cancel()
     assert sorted(trail, key=lambda n: int(str(n))) == list(range(100_000))

@@ -7,13 +7,13 @@ import signal
 import threading
 
 import pytest
-from support.gates import pinned, until, until_suspended
+from support.ends import fail
+from support.gates import until, until_suspended
 
 import taskrt
 from taskrt import (
     Cancelled,
     CancelScope,
-    Task,
     checkpoint,
     fetch,
     join,
@@ -29,33 +29,6 @@ pytestmark = pytest.mark.usefixtures("threads")
 
 SOON = 0.002
 NEVER = 1e6
-
-
-def fail(error: BaseException) -> None:
-    raise error
-
-
-def failed(error: BaseException) -> Task[None]:
-    task = spawn(fail, error)
-    wait(task)
-    return task
-
-
-def cancelled() -> Task[int]:
-    task = pinned(int)
-    task.cancel()
-    return task
-
-
-def done(value: object = None) -> Task[object]:
-    task = spawn(lambda: value)
-    wait(task)
-    return task
-
-
-def waiters_of(task: Task[object]) -> int:
-    """How many wait, by those that hold on to it: nodes hold a reference each."""
-    return sum(1 for other in gc.get_referrers(task) if "ubscription" in repr(other))
 
 
 # --- join -----------------------------------------------------------------------------

@@ -8,7 +8,8 @@ import weakref
 from collections.abc import Callable
 
 import pytest
-from support.gates import Gate, pinned, until
+from support.ends import cancelled, done, fail, failed, waiters_of
+from support.gates import Gate, until
 from support.gates import join as join_threads
 
 from taskrt import (
@@ -31,33 +32,6 @@ pytestmark = pytest.mark.usefixtures("threads")
 
 SOON = 0.002
 NEVER = 1e6
-
-
-def fail(error: BaseException) -> None:
-    raise error
-
-
-def failed(error: BaseException) -> Task[None]:
-    task = spawn(fail, error)
-    wait(task)
-    return task
-
-
-def cancelled() -> Task[int]:
-    task = pinned(int)
-    task.cancel()
-    return task
-
-
-def done(value: object = None) -> Task[object]:
-    task = spawn(lambda: value)
-    wait(task)
-    return task
-
-
-def waiters_of(task: Task[object]) -> int:
-    """How many wait, by those that hold on to it: nodes hold a reference each."""
-    return sum(1 for other in gc.get_referrers(task) if "ubscription" in repr(other))
 
 
 # --- wait_any -------------------------------------------------------------------------
