@@ -183,7 +183,8 @@ def _something_may_come(pool: list[int], debug: bool, nameless: int) -> bool:
     if any(thread.ident not in ours for thread in threading.enumerate()):
         return True
     handlers = map(signal.getsignal, signal.valid_signals())
-    known = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
+    # None: one that C code has installed, as faulthandler does. It runs no Python.
+    known = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler, None)
     if any(handler not in known for handler in handlers):
         return True
     if debug:

@@ -102,6 +102,10 @@ pool_threads(void)
 int
 wait_raise_if_hopeless(const Awaited *awaited)
 {
+    /* While guests ran the handler of SIGINT was ours, which would pass for hope. */
+    if (signals_resume_root(core->main) < 0) {
+        return -1;
+    }
     PyObject *const runtime = PyImport_ImportModule("taskrt.runtime");
     PyObject *const idents = runtime ? pool_threads() : NULL;
     PyObject *const answer =
