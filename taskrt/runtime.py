@@ -176,12 +176,14 @@ def _something_may_come(pool: list[int], debug: bool, nameless: int) -> bool:
     """Tell whether something else than tasks may end a wait of main.
 
     Called on main when all else sleeps for good. Signal handlers may, and other
-    threads: with TASKRT_DEBUG those that Python knows, otherwise all of the process but
+    threads: with TASKRT_DEBUG those that Python knows of, otherwise all of the process but
     the pool's, and `nameless` more of ours that never run Python.
     """
     ours = {threading.main_thread().ident, *pool}
-    if any(thread.ident not in ours for thread in threading.enumerate()):
+    if not ours.issuperset(sys._current_frames()):
         return True
+    if any(thread.ident not in ours for thread in threading.enumerate()):
+        return True  # one that is just starting
     handlers = map(signal.getsignal, signal.valid_signals())
     # None: one that C code has installed, as faulthandler does. It runs no Python.
     known = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler, None)

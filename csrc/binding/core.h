@@ -291,6 +291,9 @@ PyObject *hub_main(PyObject *, PyObject *);
 bool hub_is_needed(Worker *w);
 /* Look now and then, while nobody sleeps, for what others wait for outside. */
 void hub_look_outside(Worker *w);
+/* Whether tasks that were run as calls have kept a ready fiber waiting for long; looks
+ * at the timers and outside for that. */
+bool hub_owes_turn(Worker *w);
 /* Give others a turn at the interpreter now and then, on behalf of tasks that never
  * reach the evaluation loop. */
 void hub_breathe(Worker *w);
@@ -321,8 +324,10 @@ struct Worker {
     bool is_joined; /* foreign: the interpreter waits for this thread at exit */
     uint32_t generation;
     uint32_t stale; /* entries that were left in the queues by runs inline, at most */
-    uint32_t breaths, looks, yields; /* counters for what happens now and then */
-    bool woken;             /* has been woken and has found nothing to run yet */
+    uint32_t breaths, yields; /* counters for what happens now and then */
+    uint64_t looked_ns;       /* the last look at the poller by one that is awake */
+    uint64_t owes_since_ns;   /* how long calls may have held up others, or 0 */
+    bool woken;               /* has been woken and has found nothing to run yet */
     bool prefers_unstarted; /* a fiber has yielded: start something before it resumes */
     bool guarded;           /* main: the interrupt handler is ours, see signals.c */
     PyObject *guarded_handler; /* the one before, owned; NULL if none was replaced */
@@ -392,7 +397,8 @@ typedef struct Core {
     /* Main's root waits for something without a deadline, and has not been told yet
      * that nothing runs any more. Main writes; who falls asleep reads. */
     _Atomic(bool) main_waits;
-    _Atomic(bool) closing;    /* no new spawn from outside of tasks */
+    uint64_t quiet_at;     /* progress when main last found that nothing runs; main's */
+    _Atomic(bool) closing; /* no new spawn from outside of tasks */
     _Atomic(bool) draining;   /* main waits until nothing can run */
     _Atomic(bool) cancel_all; /* whatever waits or has not started is cancelled */
     _Atomic(bool) stopping;   /* pool threads end when they have no task left */

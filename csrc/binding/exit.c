@@ -74,6 +74,21 @@ is_quiescent(void)
            trt_load_seq_cst(&core->wakeups) == before;
 }
 
+/* How often a task has ended or a stack has begun a wait: at two quiet moments the same
+ * if nothing has run between them. */
+static uint64_t
+progress(void)
+{
+    size_t count;
+    uint64_t sum = 0;
+    trt_worker *const *table = trt_pool_workers(core->pool, &count);
+    for (size_t i = 0; i < count; i++) {
+        sum += trt_load_acquire(&table[i]->counters.ran) +
+               trt_load_acquire(&table[i]->counters.parked);
+    }
+    return sum;
+}
+
 /* Nobody drains. Tell main's root if it waits and nothing runs any more. */
 static bool
 look_whether_hopeless(trt_worker *base)
@@ -92,6 +107,7 @@ look_whether_hopeless(trt_worker *base)
         return true;
     }
     trt_store_relaxed(&core->main_waits, false); /* once a wait */
+    core->quiet_at = progress();
     return !wait_interrupt(&main->root, WAKE_QUIET);
 }
 

@@ -172,22 +172,7 @@ core_yield_now(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     if (!fiber_has_others(w)) {
         Py_RETURN_FALSE;
     }
-    TaskObject *const task = fiber->task;
-    const bool stepped = wait_suspend_task(task);
-    if (stepped) {
-        trt_task_ready(&task->base);
-    }
-    Suspended suspended;
-    context_suspend(PyThreadState_Get(), &suspended);
-    int status = fiber_yield(w);
-    context_resume(&suspended);
-    if (stepped) {
-        wait_resume_task(task);
-    }
-    if (fiber == &w->root && signals_resume_root(w) < 0) {
-        status = -1;
-    }
-    if (status < 0 || wait_checkpoint(fiber) < 0) {
+    if (wait_yield(w) < 0 || wait_checkpoint(fiber) < 0) {
         return NULL;
     }
     Py_RETURN_TRUE;

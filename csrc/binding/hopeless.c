@@ -100,8 +100,16 @@ pool_threads(void)
 }
 
 int
-wait_raise_if_hopeless(const Awaited *awaited)
+wait_raise_if_hopeless(Awaited *awaited)
 {
+    /* Who was there when nothing ran may have let something run and be gone at the look
+     * for others. So there are two looks, and the second finds that nothing has
+     * happened but the beginning of main's own wait in between. */
+    if (awaited->hopeless_at && awaited->hopeless_at == core->quiet_at) {
+        raise_hopeless(awaited);
+        return -1;
+    }
+    const uint64_t quiet_at = core->quiet_at;
     /* While guests ran the handler of SIGINT was ours, which would pass for hope. */
     if (signals_resume_root(core->main) < 0) {
         return -1;
@@ -119,9 +127,7 @@ wait_raise_if_hopeless(const Awaited *awaited)
     if (PyErr_Occurred()) {
         return -1;
     }
-    if (hope) {
-        return 0;
-    }
-    raise_hopeless(awaited);
-    return -1;
+    awaited->was_hopeful = hope;
+    awaited->hopeless_at = hope ? 0 : quiet_at + 1;
+    return 0;
 }

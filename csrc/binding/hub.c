@@ -4,8 +4,10 @@
 #include "core.h"
 
 enum {
-    BREATH = 64,         /* tasks between two pauses for others */
-    LOOK = 16,           /* tasks or yields between two looks at the poller */
+    BREATH = 64, /* tasks between two pauses for others */
+    /* Between two looks at the poller, and how long what can go on waits for tasks that
+     * run as calls, beyond the end of one. */
+    SLICE_NS = 1000 * 1000,
     SPIN_NS = 20 * 1000, /* free-threaded: look for work this long before sleeping */
     SPIN_RELAX = 32,     /* pauses between two looks, so as not to disturb the owners */
 };
@@ -13,10 +15,16 @@ enum {
 void
 hub_look_outside(Worker *w)
 {
-    trt_poller *const poller = &core->pool->poller;
-    if (++w->looks % LOOK == 0 && trt_poller_try_hold(poller)) {
-        trt_poller_collect(poller);
-        trt_poller_release(poller);
+    trt_pool *const pool = core->pool;
+    if (trt_load_relaxed(&pool->poller.waits) == 0) {
+        return;
+    }
+    const uint64_t now = trt_clock_now_ns();
+    if (now - w->looked_ns >= SLICE_NS && trt_poller_try_hold(&pool->poller)) {
+        w->looked_ns = now;
+        trt_poller_collect(&pool->poller);
+        trt_poller_release(&pool->poller);
+        trt_worker_need_poller(pool); /* who fell asleep just then could not take it */
     }
 }
 
@@ -30,6 +38,40 @@ hub_breathe(Worker *w)
     if (++w->breaths % BREATH == 0) {
         Py_BEGIN_ALLOW_THREADS Py_END_ALLOW_THREADS
     }
+}
+
+static void
+fire_timers(Worker *w)
+{
+    if (trt_timers_next_deadline(&w->base.timers) == TRT_FOREVER) {
+        return;
+    }
+    const uint64_t now = trt_clock_now_ns();
+    trt_timer *timer;
+    while ((timer = trt_timers_pop_due(&w->base.timers, now)) != NULL) {
+        fiber_interrupt(fiber_from_timer(timer), WAKE_TIMED_OUT);
+    }
+}
+
+bool
+hub_owes_turn(Worker *w)
+{
+    if (!fiber_any_ready(w) && trt_load_relaxed(&core->pool->poller.waits) == 0 &&
+        trt_timers_next_deadline(&w->base.timers) == TRT_FOREVER) {
+        w->owes_since_ns = 0;
+        return false;
+    }
+    const uint64_t now = trt_clock_now_ns();
+    if (w->owes_since_ns == 0) {
+        w->owes_since_ns = now;
+    }
+    if (now - w->owes_since_ns < SLICE_NS) {
+        return false;
+    }
+    w->owes_since_ns = 0;
+    hub_look_outside(w);
+    fire_timers(w);
+    return fiber_any_ready(w);
 }
 
 bool
@@ -102,19 +144,6 @@ hub_next_task(Worker *w)
     }
 }
 
-static void
-fire_timers(Worker *w)
-{
-    if (trt_timers_next_deadline(&w->base.timers) == TRT_FOREVER) {
-        return;
-    }
-    const uint64_t now = trt_clock_now_ns();
-    trt_timer *timer;
-    while ((timer = trt_timers_pop_due(&w->base.timers, now)) != NULL) {
-        fiber_interrupt(fiber_from_timer(timer), WAKE_TIMED_OUT);
-    }
-}
-
 /* Look for work a little longer, detached. Free-threaded builds only: what a thread
  * that holds the GIL produces cannot be run before that thread sleeps or is asked to
  * pause. */
@@ -137,6 +166,15 @@ spin(Worker *w, bool tasks_only)
     return false;
 }
 
+/* Whether there are tasks of foreign threads, which main does not take, and no other
+ * thread that would. What main waits for may depend on them. */
+static bool
+leaves_work_to_nobody(Worker *w)
+{
+    return w->base.kind == TRT_WORKER_MAIN && trt_load_relaxed(&core->threads) == 1 &&
+           trt_worker_sees_refused(&w->base);
+}
+
 static void
 sleep_until_due(Worker *w)
 {
@@ -154,6 +192,11 @@ sleep_until_due(Worker *w)
             signals_leave_sleep(w);
             return;
         }
+    }
+    bool leaves_work = leaves_work_to_nobody(w);
+    if (leaves_work && lifecycle_enter_blocked() < 0) {
+        PyErr_WriteUnraisable(NULL);
+        leaves_work = false;
     }
     const bool tasks_only = native_is_refused(w);
     PyThreadState *const tstate = PyEval_SaveThread();
@@ -180,6 +223,9 @@ sleep_until_due(Worker *w)
         }
     }
     PyEval_RestoreThread(tstate);
+    if (leaves_work) {
+        lifecycle_leave_blocked();
+    }
     if (is_main) {
         signals_leave_sleep(w);
     }

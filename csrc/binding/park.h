@@ -53,7 +53,10 @@ struct Awaited {
     PyObject *object; /* for reports if it is no task; or NULL */
     size_t nodes;     /* that the wait needs */
     bool has_come;    /* set by wait_once: it was decided, or it had come already */
-    bool was_hopeful; /* the same: nothing ran, but something may come from elsewhere */
+    /* Of a wait that nothing seems left to end, see hopeless.c. */
+    bool was_hopeful; /* something may come from elsewhere */
+    uint64_t
+        hopeless_at; /* progress at which nobody was there who could end it, or 0 */
 };
 
 /* Wait until the task has finished, running it here if that is possible. 1: finished;
@@ -80,6 +83,9 @@ int wait_checkpoint(Fiber *fiber);
 int wait_split_cancelled(PyObject *group, PyObject **rest);
 /* Let go on who waits in this and those that follow through `next_decided`. */
 void wait_deliver_all(Wait *decided);
+/* Let others of this worker run; fiber_can_switch, and not a foreign thread. 0 or −1. A
+ * suspension point, no checkpoint. */
+int wait_yield(Worker *w);
 /* The steps of a task around a wait, see trt_task. suspend: whether it was taken, which
  * is not so for NULL and in a wait nested in another; then there is no resume. */
 bool wait_suspend_task(TaskObject *task);
@@ -95,7 +101,8 @@ bool wait_closes_circle_locked(Fiber *fiber, TaskObject *task, bool on_thread);
 /* DeadlockError with the names along it. */
 void wait_raise_deadlock(Fiber *fiber, TaskObject *task);
 /* hopeless.c: main's root waits for `awaited` and nothing runs any more. DeadlockError
- * if nothing can come from elsewhere either: −1; or 0. */
-int wait_raise_if_hopeless(const Awaited *awaited);
+ * if nothing can come from elsewhere either and nothing has run since that was first
+ * seen: −1; or 0, and it is to wait again. */
+int wait_raise_if_hopeless(Awaited *awaited);
 
 #endif

@@ -156,10 +156,11 @@ take_failure(TaskObject *task, PyObject **result)
 /* Take a task that has returned off its stack. It is the innermost one, unless user
  * code has switched between greenlets of its own within this stack. */
 static void
-unlink_task(Fiber *fiber, TaskObject *task)
+unlink_task(Fiber *fiber, TaskObject *task, ScopeObject *outer_scope)
 {
     if (fiber->task == task) {
         fiber->task = task->outer;
+        fiber->scope = outer_scope;
         return;
     }
     TaskObject *above = fiber->task;
@@ -203,8 +204,7 @@ task_execute(Fiber *fiber, TaskObject *task)
         final = take_failure(task, &result);
     }
     scope_unwind(fiber, task->scope);
-    unlink_task(fiber, task);
-    fiber->scope = outer_scope;
+    unlink_task(fiber, task, outer_scope);
     if (enters_foreign) {
         trt_fetch_sub_seq_cst(&core->foreign_running,
                               1); /* then count_end wakes main */

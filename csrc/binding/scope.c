@@ -313,7 +313,13 @@ unlink_scope(Fiber *fiber)
 void
 scope_unwind(Fiber *fiber, ScopeObject *base)
 {
-    while (fiber->scope != base) {
+    const ScopeObject *s = fiber->scope;
+    while (s && s != base) {
+        s = s->parent;
+    }
+    /* Otherwise a task on top, which user code has left in the middle by a greenlet of
+     * its own, has put its own scope there. */
+    while (s == base && fiber->scope != base) {
         ScopeObject *const scope = unlink_scope(fiber);
         Py_DECREF(scope);
     }
@@ -354,7 +360,9 @@ scope_exit(ScopeObject *self, PyObject *const *args, Py_ssize_t nargs)
     if (self->fiber && self->generation != trt_load_relaxed(&core->generation)) {
         Py_RETURN_FALSE; /* a fork's child, where nobody is in a scope any more */
     }
-    if (!w || !self->fiber || w->current->scope != self) {
+    const TaskObject *const task = w ? w->current->task : NULL;
+    const bool was_born_into_it = task && task->scope == self;
+    if (!w || !self->fiber || w->current->scope != self || was_born_into_it) {
         PyErr_SetString(PyExc_RuntimeError,
                         "a CancelScope is left by the task that has entered it, the "
                         "innermost first; do not yield inside of one in a generator");

@@ -92,7 +92,13 @@ wait_checkpoint(Fiber *fiber)
     if (!reason && fiber->task) {
         reason = trt_load_acquire(&fiber->task->message); /* [task-message] */
     }
-    PyErr_SetObject(core->cancelled, reason);
+    /* Made here: what PyErr_SetObject makes of a tuple or an exception is another. */
+    PyObject *const error = reason ? PyObject_CallOneArg(core->cancelled, reason)
+                                   : PyObject_CallNoArgs(core->cancelled);
+    if (error) {
+        PyErr_SetObject(core->cancelled, error);
+        Py_DECREF(error);
+    }
     return -1;
 }
 
@@ -102,11 +108,19 @@ wait_split_cancelled(PyObject *group, PyObject **rest)
     PyObject *const halves =
         PyObject_CallMethodOneArg(group, core->str.split, core->cancelled);
     *rest = NULL;
-    if (!halves || !PyTuple_Check(halves) || PyTuple_GET_SIZE(halves) != 2) {
-        Py_XDECREF(halves);
+    if (!halves) {
         return -1;
     }
-    PyObject *const half = PyTuple_GET_ITEM(halves, 1);
+    PyObject *const half = PyTuple_Check(halves) && PyTuple_GET_SIZE(halves) == 2
+                               ? PyTuple_GET_ITEM(halves, 1)
+                               : Py_False;
+    if (half != Py_None && !PyExceptionInstance_Check(half)) {
+        PyErr_Format(PyExc_TypeError,
+                     "%.100s.split() must return two groups, each of which may be None",
+                     Py_TYPE(group)->tp_name);
+        Py_DECREF(halves);
+        return -1;
+    }
     if (half != Py_None) { /* a copy of the group if nothing was taken out */
         *rest = Py_NewRef(PyTuple_GET_ITEM(halves, 0) == Py_None ? group : half);
     }
@@ -279,13 +293,48 @@ run_pinned(Worker *w)
 }
 
 int
+wait_yield(Worker *w)
+{
+    Fiber *const fiber = w->current;
+    TaskObject *const task = fiber->task;
+    const bool stepped = wait_suspend_task(task);
+    if (stepped) {
+        trt_task_ready(&task->base);
+    }
+    Suspended suspended;
+    context_suspend(PyThreadState_Get(), &suspended);
+    int status = fiber_yield(w);
+    context_resume(&suspended);
+    if (stepped) {
+        wait_resume_task(task);
+    }
+    if (fiber == &w->root && signals_resume_root(w) < 0) {
+        status = -1;
+    }
+    return status;
+}
+
+/* After a task has run as a call: let those go on that this has held up for long. As
+ * wait_for. */
+static int
+share_thread(Worker *w)
+{
+    const bool yields =
+        w->base.kind != TRT_WORKER_FOREIGN && hub_owes_turn(w) && fiber_can_switch(w);
+    return yields && wait_yield(w) < 0 ? -1 : 1;
+}
+
+int
 wait_for(Worker *w, TaskObject *task, uint64_t deadline)
 {
     if (wait_checkpoint(w->current) < 0) {
         return -1;
     }
-    if (task_is_finished(task) || (deadline == TRT_FOREVER && run_inline(w, task))) {
+    if (task_is_finished(task)) {
         return 1;
+    }
+    if (deadline == TRT_FOREVER && run_inline(w, task)) {
+        return share_thread(w);
     }
     if (task->generation != trt_load_relaxed(&core->generation)) {
         PyErr_Format(

@@ -201,6 +201,19 @@ trt_worker_sees_tasks(trt_worker *w)
     return false;
 }
 
+bool
+trt_worker_sees_refused(trt_worker *w)
+{
+    size_t count;
+    trt_worker *const *table = trt_pool_workers(w->pool, &count);
+    for (size_t i = 0; w->refused && i < count; i++) {
+        if (table[i] != w && trt_deque_offers(&table[i]->deque, 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool
 sees_frames(trt_worker *w)
 {

@@ -91,6 +91,10 @@ bool trt_worker_sees_work(trt_worker *w);
 /* The same without the children of native code. */
 bool trt_worker_sees_tasks(trt_worker *w);
 
+/* Whether a deque offers something that this worker does not steal. Owner, when it sees
+ * no other. */
+bool trt_worker_sees_refused(trt_worker *w);
+
 /* Count as one who looks for work, unless enough others do. Whether it does now. Owner.
  */
 bool trt_worker_search(trt_worker *w);
