@@ -17,6 +17,10 @@ hub_look_outside(Worker *w)
     if (++w->looks % LOOK == 0 && trt_poller_try_hold(poller)) {
         trt_poller_collect(poller);
         trt_poller_release(poller);
+        /* One that fell asleep meanwhile found it held. */
+        if (trt_load_seq_cst(&poller->waits) > 0) { /* [poller-waits] */
+            trt_worker_need_poller(core->pool);
+        }
     }
 }
 
