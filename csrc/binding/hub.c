@@ -15,16 +15,19 @@ enum {
 void
 hub_look_outside(Worker *w)
 {
-    trt_pool *const pool = core->pool;
-    if (trt_load_relaxed(&pool->poller.waits) == 0) {
+    trt_poller *const poller = &core->pool->poller;
+    if (trt_load_relaxed(&poller->waits) == 0) {
         return;
     }
     const uint64_t now = trt_clock_now_ns();
-    if (now - w->looked_ns >= SLICE_NS && trt_poller_try_hold(&pool->poller)) {
+    if (now - w->looked_ns >= SLICE_NS && trt_poller_try_hold(poller)) {
         w->looked_ns = now;
-        trt_poller_collect(&pool->poller);
-        trt_poller_release(&pool->poller);
-        trt_worker_need_poller(pool); /* who fell asleep just then could not take it */
+        trt_poller_collect(poller);
+        trt_poller_release(poller);
+        /* One that fell asleep meanwhile found it held. */
+        if (trt_load_seq_cst(&poller->waits) > 0) { /* [poller-waits] */
+            trt_worker_need_poller(core->pool);
+        }
     }
 }
 

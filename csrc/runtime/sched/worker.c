@@ -239,6 +239,7 @@ trt_worker_need_poller(trt_pool *pool)
 {
     if (!trt_load_seq_cst(&pool->poller.held)) { /* [poller-waits] */
         trt_sleep_notify(&pool->sleep);
+        trt_pool_rouse(pool);
     }
 }
 
@@ -300,10 +301,12 @@ trt_worker_sleep_for_tasks(trt_worker *w, uint64_t deadline_ns, bool signals,
                           */
     if (!trt_worker_sees_tasks(w) && (!asleep || asleep(w))) {
         trt_count(&w->counters.sleeps);
-        why = signals ? trt_parker_park_signals(&w->parker, deadline_ns)
-                      : trt_parker_park(&w->parker, deadline_ns);
+        why = park(w, deadline_ns, signals);
     }
     trt_store_relaxed(&w->pool->light_sleeper, NULL);
+    if (trt_load_seq_cst(&w->pool->poller.waits) > 0) { /* [poller-waits] */
+        trt_worker_need_poller(w->pool);
+    }
     return why;
 }
 
