@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, Self
 
+import greenlet
 import pytest
 from support.child import UNDER_ASAN
 from support.gates import pinned, until
@@ -243,6 +246,69 @@ def test_a_forked_child_leaves_the_scope_it_was_born_in() -> None:
             finally:
                 os._exit(status)
     assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_a_task_cannot_leave_the_scope_that_it_was_born_into() -> None:
+    """As when it finishes a generator in which a group was opened."""
+    leave: list[Callable[..., object]] = []
+
+    class Group(taskrt.TaskGroup):
+        def __enter__(self) -> Self:
+            group = super().__enter__()
+            leave.append(self._family.scope.__exit__)
+            return group
+
+    with Group() as group:
+        task = group.spawn(lambda: leave[0](None, None, None))
+        with pytest.raises(RuntimeError, match="by the task that has entered it"):
+            fetch(task)
+        checkpoint()  # nobody has left it
+        task.defuse()
+        group.cancel()
+
+
+def test_a_task_left_in_the_middle_by_a_greenlet_takes_no_scope_along() -> None:
+    """User code may do that; it must not crash."""
+    kept: list[greenlet.greenlet] = []
+
+    def outer() -> str:
+        here = greenlet.getcurrent()
+
+        def fetch_one_that_leaves() -> None:
+            with contextlib.suppress(taskrt.CancelledError):  # as the greenlet dies
+                fetch(spawn(here.switch))
+
+        inner = greenlet.greenlet(fetch_one_that_leaves)
+        kept.append(inner)
+        inner.switch()
+        return "done"
+
+    with contextlib.suppress(RuntimeError), taskrt.TaskGroup() as group:
+        task = group.spawn(outer)
+    assert task.result() == "done"
+
+
+@pytest.mark.parametrize("reason", [(1, 2), Cancelled("mine"), ValueError("v"), "x"])
+def test_a_reason_arrives_as_it_was_given(reason: object) -> None:
+    with CancelScope() as scope:
+        scope.cancel(reason)
+        for _ in range(3):
+            with pytest.raises(Cancelled) as caught:
+                checkpoint()
+            assert caught.value is not reason
+            assert caught.value.args == (reason,)
+
+
+@pytest.mark.parametrize("halves", [None, ("x", "y"), ("x", 42), (None,)])
+def test_a_group_that_splits_wrongly_is_an_error(halves: object) -> None:
+    class Odd(BaseExceptionGroup[BaseException]):
+        def split(self, condition: object) -> Any:
+            return halves
+
+    with pytest.raises(TypeError, match=r"Odd.split\(\) must return two groups"):
+        with CancelScope() as scope:
+            scope.cancel()
+            raise Odd("odd", [Cancelled()])
 
 
 # --- circles of waits -----------------------------------------------------------------
