@@ -501,6 +501,14 @@ PyObject *core_fill(PyObject *, PyObject *);
 PyObject *core_copy(PyObject *, PyObject *);
 PyObject *core_sum(PyObject *, PyObject *);
 
+/* ---- imports (imports.c) --------------------------------------------------------- */
+
+/* In a forked child, while worker_current and main_ident are still the parent's. No
+ * Python. */
+void imports_on_fork(void);
+PyObject *core_stack_id(PyObject *, PyObject *);
+PyObject *core_never_lets_go(PyObject *, PyObject *const *, Py_ssize_t);
+
 /* ---- the rest -------------------------------------------------------------------- */
 
 extern PyType_Spec channel_spec, operation_spec;

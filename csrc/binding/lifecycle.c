@@ -236,6 +236,7 @@ on_fork_child(void)
 {
     trt_fetch_add_relaxed(&core->generation, 1);
     core->parents_main = core->main;
+    imports_on_fork();
     trt_mutex_reinit_after_fork(&core->waits);
     trt_mutex_reinit_after_fork(&core->life);
     trt_mutex_reinit_after_fork(&core->contexts);
@@ -329,6 +330,15 @@ install_hooks(void)
     return result ? 0 : -1;
 }
 
+/* Make imports fit for tasks, before there is one. 0 or −1. */
+static int
+prepare_imports(void)
+{
+    PyObject *const result = call_python("taskrt._imports", "own_by_stack");
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
 /* Which thread signals go to, by Python's name for it. 0 or −1. */
 static int
 find_main_thread(void)
@@ -355,7 +365,7 @@ lifecycle_start(void)
         inline_tasks = core->inline_tasks;
         debug = core->debug;
     } else if (read_settings(&threads, &inline_tasks, &debug) < 0 ||
-               (!core->main_ident && find_main_thread() < 0)) {
+               (!core->main_ident && find_main_thread() < 0) || prepare_imports() < 0) {
         return -1;
     }
     bool hooks = false;
