@@ -391,7 +391,7 @@ typedef struct Core {
     _Atomic(bool) draining;   /* main waits until nothing can run */
     _Atomic(bool) cancel_all; /* whatever waits or has not started is cancelled */
     _Atomic(bool) stopping;   /* pool threads end when they have no task left */
-    bool inline_tasks, debug; /* settings, written at start */
+    bool inline_tasks, debug, closures; /* settings, written at start */
     unsigned long
         main_ident; /* the thread that signals go to; 0 before the first start */
     Worker *main;

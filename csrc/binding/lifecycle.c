@@ -296,28 +296,41 @@ call_python(const char *module, const char *function)
     return result;
 }
 
-/* What the environment asks for. 0 or −1 with ValueError. */
+/* What the environment asks for, see _config.py. */
+typedef struct Settings {
+    uint32_t threads;
+    bool inline_tasks, debug, closures;
+} Settings;
+
+/* Whether a setting is on; anything with an error set. */
+static bool
+read_switch(PyObject *settings, const char *name)
+{
+    PyObject *const value = PyObject_GetAttrString(settings, name);
+    const bool is_on = value && PyObject_IsTrue(value);
+    Py_XDECREF(value);
+    return is_on;
+}
+
+/* 0 or −1 with ValueError. */
 static int
-read_settings(uint32_t *threads, int *inline_tasks, int *debug)
+read_settings(Settings *read)
 {
     PyObject *const settings = call_python("taskrt._config", "read_settings");
     long n = 0;
     if (settings) {
-        PyObject *value = PyObject_GetAttrString(settings, "num_threads");
+        PyObject *const value = PyObject_GetAttrString(settings, "num_threads");
         n = value ? PyLong_AsLong(value) : -1;
         Py_XDECREF(value);
-        value = PyObject_GetAttrString(settings, "inline");
-        *inline_tasks = value ? PyObject_IsTrue(value) : -1;
-        Py_XDECREF(value);
-        value = PyObject_GetAttrString(settings, "debug");
-        *debug = value ? PyObject_IsTrue(value) : -1;
-        Py_XDECREF(value);
+        read->inline_tasks = read_switch(settings, "inline");
+        read->debug = read_switch(settings, "debug");
+        read->closures = read_switch(settings, "closures");
         Py_DECREF(settings);
     }
     if (PyErr_Occurred()) {
         return -1;
     }
-    *threads = core->chosen_threads ? core->chosen_threads : (uint32_t)n;
+    read->threads = core->chosen_threads ? core->chosen_threads : (uint32_t)n;
     return 0;
 }
 
@@ -358,14 +371,12 @@ find_main_thread(void)
 int
 lifecycle_start(void)
 {
-    uint32_t threads = 1;
-    int inline_tasks = 1, debug = 0, error = 0;
-    if (core->exited) {
-        threads = 1; /* exit functions: main runs everything, as it was set */
-        inline_tasks = core->inline_tasks;
-        debug = core->debug;
-    } else if (read_settings(&threads, &inline_tasks, &debug) < 0 ||
-               (!core->main_ident && find_main_thread() < 0) || prepare_imports() < 0) {
+    /* Exit functions: main runs everything, as it was set. */
+    Settings settings = {1, core->inline_tasks, core->debug, core->closures};
+    int error = 0;
+    if (!core->exited &&
+        (read_settings(&settings) < 0 ||
+         (!core->main_ident && find_main_thread() < 0) || prepare_imports() < 0)) {
         return -1;
     }
     bool hooks = false;
@@ -385,12 +396,13 @@ lifecycle_start(void)
             }
         }
         if (!error) {
-            core->inline_tasks = inline_tasks;
-            core->debug = debug;
-            error = start_threads_locked(threads);
+            core->inline_tasks = settings.inline_tasks;
+            core->debug = settings.debug;
+            core->closures = settings.closures;
+            error = start_threads_locked(settings.threads);
         }
         if (!error) {
-            trt_store_relaxed(&core->threads, threads);
+            trt_store_relaxed(&core->threads, settings.threads);
             hooks = !core->hooked;
             core->hooked = true;
         }
@@ -500,12 +512,11 @@ lifecycle_unpark_all(void)
 PyObject *
 core_num_threads(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
-    uint32_t threads = trt_load_relaxed(&core->threads);
-    int inline_tasks, debug;
-    if (threads == 0 && read_settings(&threads, &inline_tasks, &debug) < 0) {
+    Settings settings = {.threads = trt_load_relaxed(&core->threads)};
+    if (settings.threads == 0 && read_settings(&settings) < 0) {
         return NULL;
     }
-    return PyLong_FromUnsignedLong(threads);
+    return PyLong_FromUnsignedLong(settings.threads);
 }
 
 PyObject *
