@@ -254,6 +254,7 @@ on_fork_child(void)
     trt_store_relaxed(&core->threads, 0);
     trt_store_relaxed(&core->blocked, 0);
     trt_store_relaxed(&core->timed_waits, 0);
+    trt_store_relaxed(&core->main_waits, false);
     trt_store_relaxed(&core->never_ran, 0);
     trt_store_relaxed(&core->detached_live, 0);
     trt_store_relaxed(&core->foreign_running, 0);
