@@ -22,6 +22,7 @@ class Settings:
     interactive_threads: int
     inline: bool
     debug: bool
+    closures: bool
 
 
 def available_cpus(root: str | os.PathLike[str] = "/") -> int:
@@ -66,17 +67,19 @@ def read_settings(
 
     May be called from any thread; never a suspension point.
 
-    >>> read_settings({"TASKRT_NUM_THREADS": "4,1"})
-    Settings(num_threads=4, interactive_threads=1, inline=True, debug=False)
+    >>> read_settings({"TASKRT_NUM_THREADS": "4,1"}).num_threads
+    4
     """
     if environ is None:
         environ = os.environ
     num_threads, interactive_threads = _read_threads(environ, default_threads)
+    debug, closures = _read_debug(environ)
     return Settings(
         num_threads=num_threads,
         interactive_threads=interactive_threads,
         inline=_read_switch(environ, "TASKRT_INLINE", default=True),
-        debug=_read_switch(environ, "TASKRT_DEBUG", default=False),
+        debug=debug,
+        closures=closures,
     )
 
 
@@ -106,6 +109,17 @@ def _read_switch(environ: Mapping[str, str], name: str, *, default: bool) -> boo
     if value not in {"0", "1"}:
         raise ValueError(f"{name}={environ[name]!r} is not allowed: use 0 or 1")
     return value == "1"
+
+
+def _read_debug(environ: Mapping[str, str]) -> tuple[bool, bool]:
+    """Return whether spawns are noted, and whether closures are looked at too."""
+    name = "TASKRT_DEBUG"
+    value = environ.get(name, "").strip()
+    if value not in {"", "0", "1", "closures"}:
+        raise ValueError(
+            f"{name}={environ[name]!r} is not allowed: use 0, 1 or closures"
+        )
+    return value in {"1", "closures"}, value == "closures"
 
 
 def _parse_count(text: str) -> int | None:

@@ -16,6 +16,7 @@ from taskrt._greenlet import check_greenlet, quiet_greenlet
 
 check_greenlet()
 from taskrt import _core  # noqa: E402  (greenlet is checked first)
+from taskrt._imports import own_by_stack  # noqa: E402  (likewise)
 
 __all__ = [
     "available_cpus",
@@ -213,4 +214,4 @@ def _end_child(error: BaseException | None) -> NoReturn:
     os._exit(status & 0xFF)
 
 
-_ = read_settings  # the compiled module calls it by name
+_ = read_settings, own_by_stack  # the compiled module calls them by name

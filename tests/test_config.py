@@ -359,31 +359,58 @@ def test_default_thread_count_stays_in_range() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "field", "default"),
-    [("TASKRT_INLINE", "inline", True), ("TASKRT_DEBUG", "debug", False)],
+    ("name", "field", "default", "allowed"),
+    [
+        ("TASKRT_INLINE", "inline", True, "use 0 or 1"),
+        ("TASKRT_DEBUG", "debug", False, "use 0, 1 or closures"),
+    ],
 )
 class TestSwitch:
     @pytest.mark.parametrize(("value", "expected"), [("0", False), (" 1 ", True)])
     def test_value_is_read(
-        self, name: str, field: str, default: bool, value: str, expected: bool
+        self,
+        name: str,
+        field: str,
+        default: bool,
+        allowed: str,
+        value: str,
+        expected: bool,
     ) -> None:
         assert getattr(read_settings({name: value}), field) is expected
 
     @pytest.mark.parametrize("environ_value", [None, "", " "])
     def test_default_holds_if_nothing_is_asked(
-        self, name: str, field: str, default: bool, environ_value: str | None
+        self,
+        name: str,
+        field: str,
+        default: bool,
+        allowed: str,
+        environ_value: str | None,
     ) -> None:
         environ = {} if environ_value is None else {name: environ_value}
         assert getattr(read_settings(environ), field) is default
 
-    @pytest.mark.parametrize("value", ["2", "00", "true", "yes", "off", "-1"])
+    @pytest.mark.parametrize(
+        "value", ["2", "00", "true", "yes", "off", "-1", "1,closures"]
+    )
     def test_other_value_is_refused(
-        self, name: str, field: str, default: bool, value: str
+        self, name: str, field: str, default: bool, allowed: str, value: str
     ) -> None:
-        with pytest.raises(ValueError, match="use 0 or 1") as caught:
+        with pytest.raises(ValueError, match=f"{allowed}$") as caught:
             read_settings({name: value})
         assert name in str(caught.value)
         assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("0", (False, False)), ("1", (True, False)), (" closures", (True, True))],
+)
+def test_debugging_of_closures_includes_the_rest(
+    value: str, expected: tuple[bool, bool]
+) -> None:
+    settings = read_settings({"TASKRT_DEBUG": value})
+    assert (settings.debug, settings.closures) == expected
 
 
 def test_environment_of_the_process_is_the_default(
@@ -392,4 +419,4 @@ def test_environment_of_the_process_is_the_default(
     monkeypatch.setenv("TASKRT_NUM_THREADS", "3,1")
     monkeypatch.setenv("TASKRT_INLINE", "0")
     monkeypatch.setenv("TASKRT_DEBUG", "1")
-    assert read_settings() == Settings(3, 1, inline=False, debug=True)
+    assert read_settings() == Settings(3, 1, inline=False, debug=True, closures=False)

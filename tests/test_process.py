@@ -384,6 +384,7 @@ def test_the_scripts_are_all_run() -> None:
             "test_process.py",
             "test_runtime.py",
             "test_native.py",
+            "test_imports.py",
             "core/test_free_threading.py",
         )
     )

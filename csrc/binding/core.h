@@ -402,7 +402,7 @@ typedef struct Core {
     _Atomic(bool) draining;   /* main waits until nothing can run */
     _Atomic(bool) cancel_all; /* whatever waits or has not started is cancelled */
     _Atomic(bool) stopping;   /* pool threads end when they have no task left */
-    bool inline_tasks, debug; /* settings, written at start */
+    bool inline_tasks, debug, closures; /* settings, written at start */
     unsigned long
         main_ident; /* the thread that signals go to; 0 before the first start */
     Worker *main;
@@ -523,6 +523,14 @@ PyObject *core_merge_path(PyObject *, PyObject *);
 PyObject *core_fill(PyObject *, PyObject *);
 PyObject *core_copy(PyObject *, PyObject *);
 PyObject *core_sum(PyObject *, PyObject *);
+
+/* ---- imports (imports.c) --------------------------------------------------------- */
+
+/* In a forked child, while worker_current and main_ident are still the parent's. No
+ * Python. */
+void imports_on_fork(void);
+PyObject *core_stack_id(PyObject *, PyObject *);
+PyObject *core_never_lets_go(PyObject *, PyObject *const *, Py_ssize_t);
 
 /* ---- the rest -------------------------------------------------------------------- */
 

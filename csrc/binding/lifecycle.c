@@ -236,6 +236,7 @@ on_fork_child(void)
 {
     trt_fetch_add_relaxed(&core->generation, 1);
     core->parents_main = core->main;
+    imports_on_fork();
     trt_mutex_reinit_after_fork(&core->waits);
     trt_mutex_reinit_after_fork(&core->life);
     trt_mutex_reinit_after_fork(&core->contexts);
@@ -254,6 +255,7 @@ on_fork_child(void)
     trt_store_relaxed(&core->threads, 0);
     trt_store_relaxed(&core->blocked, 0);
     trt_store_relaxed(&core->timed_waits, 0);
+    trt_store_relaxed(&core->main_waits, false);
     trt_store_relaxed(&core->never_ran, 0);
     trt_store_relaxed(&core->detached_live, 0);
     trt_store_relaxed(&core->foreign_running, 0);
@@ -296,28 +298,41 @@ call_python(const char *module, const char *function)
     return result;
 }
 
-/* What the environment asks for. 0 or −1 with ValueError. */
+/* What the environment asks for, see _config.py. */
+typedef struct Settings {
+    uint32_t threads;
+    bool inline_tasks, debug, closures;
+} Settings;
+
+/* Whether a setting is on; anything with an error set. */
+static bool
+read_switch(PyObject *settings, const char *name)
+{
+    PyObject *const value = PyObject_GetAttrString(settings, name);
+    const bool is_on = value && PyObject_IsTrue(value);
+    Py_XDECREF(value);
+    return is_on;
+}
+
+/* 0 or −1 with ValueError. */
 static int
-read_settings(uint32_t *threads, int *inline_tasks, int *debug)
+read_settings(Settings *read)
 {
     PyObject *const settings = call_python("taskrt._config", "read_settings");
     long n = 0;
     if (settings) {
-        PyObject *value = PyObject_GetAttrString(settings, "num_threads");
+        PyObject *const value = PyObject_GetAttrString(settings, "num_threads");
         n = value ? PyLong_AsLong(value) : -1;
         Py_XDECREF(value);
-        value = PyObject_GetAttrString(settings, "inline");
-        *inline_tasks = value ? PyObject_IsTrue(value) : -1;
-        Py_XDECREF(value);
-        value = PyObject_GetAttrString(settings, "debug");
-        *debug = value ? PyObject_IsTrue(value) : -1;
-        Py_XDECREF(value);
+        read->inline_tasks = read_switch(settings, "inline");
+        read->debug = read_switch(settings, "debug");
+        read->closures = read_switch(settings, "closures");
         Py_DECREF(settings);
     }
     if (PyErr_Occurred()) {
         return -1;
     }
-    *threads = core->chosen_threads ? core->chosen_threads : (uint32_t)n;
+    read->threads = core->chosen_threads ? core->chosen_threads : (uint32_t)n;
     return 0;
 }
 
@@ -326,6 +341,15 @@ static int
 install_hooks(void)
 {
     PyObject *const result = call_python("taskrt.runtime", "_install_hooks");
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+/* Make imports fit for tasks, before there is one. 0 or −1. */
+static int
+prepare_imports(void)
+{
+    PyObject *const result = call_python("taskrt._imports", "own_by_stack");
     Py_XDECREF(result);
     return result ? 0 : -1;
 }
@@ -349,14 +373,12 @@ find_main_thread(void)
 int
 lifecycle_start(void)
 {
-    uint32_t threads = 1;
-    int inline_tasks = 1, debug = 0, error = 0;
-    if (core->exited) {
-        threads = 1; /* exit functions: main runs everything, as it was set */
-        inline_tasks = core->inline_tasks;
-        debug = core->debug;
-    } else if (read_settings(&threads, &inline_tasks, &debug) < 0 ||
-               (!core->main_ident && find_main_thread() < 0)) {
+    /* Exit functions: main runs everything, as it was set. */
+    Settings settings = {1, core->inline_tasks, core->debug, core->closures};
+    int error = 0;
+    if (!core->exited &&
+        (read_settings(&settings) < 0 ||
+         (!core->main_ident && find_main_thread() < 0) || prepare_imports() < 0)) {
         return -1;
     }
     bool hooks = false;
@@ -376,12 +398,13 @@ lifecycle_start(void)
             }
         }
         if (!error) {
-            core->inline_tasks = inline_tasks;
-            core->debug = debug;
-            error = start_threads_locked(threads);
+            core->inline_tasks = settings.inline_tasks;
+            core->debug = settings.debug;
+            core->closures = settings.closures;
+            error = start_threads_locked(settings.threads);
         }
         if (!error) {
-            trt_store_relaxed(&core->threads, threads);
+            trt_store_relaxed(&core->threads, settings.threads);
             hooks = !core->hooked;
             core->hooked = true;
         }
@@ -491,12 +514,11 @@ lifecycle_unpark_all(void)
 PyObject *
 core_num_threads(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
-    uint32_t threads = trt_load_relaxed(&core->threads);
-    int inline_tasks, debug;
-    if (threads == 0 && read_settings(&threads, &inline_tasks, &debug) < 0) {
+    Settings settings = {.threads = trt_load_relaxed(&core->threads)};
+    if (settings.threads == 0 && read_settings(&settings) < 0) {
         return NULL;
     }
-    return PyLong_FromUnsignedLong(threads);
+    return PyLong_FromUnsignedLong(settings.threads);
 }
 
 PyObject *

@@ -98,6 +98,8 @@ int wait_sleep(Worker *w, uint64_t deadline_ns);
 /* Whether a wait of `fiber` for `task` would close a circle of waits that nothing can
  * end. Caller holds core->waits. */
 bool wait_closes_circle_locked(Fiber *fiber, TaskObject *task, bool on_thread);
+/* The same for a wait for whatever only `stack` can bring about. */
+bool wait_is_vain_locked(Fiber *fiber, Fiber *stack, bool on_thread);
 /* DeadlockError with the names along it. */
 void wait_raise_deadlock(Fiber *fiber, TaskObject *task);
 /* hopeless.c: main's root waits for `awaited` and nothing runs any more. DeadlockError

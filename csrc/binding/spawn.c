@@ -60,21 +60,6 @@ submit(Worker *w, TaskObject *task)
     return (PyObject *)task;
 }
 
-/* Where the caller of spawn is, for the note on a failure. Debugging only. */
-static PyObject *
-spawn_site(void)
-{
-    PyFrameObject *const frame = PyEval_GetFrame(); /* borrowed */
-    if (!frame) {
-        return NULL;
-    }
-    PyCodeObject *const code = PyFrame_GetCode(frame);
-    PyObject *const site =
-        PyUnicode_FromFormat("%U:%d", code->co_filename, PyFrame_GetLineNumber(frame));
-    Py_DECREF(code);
-    return site;
-}
-
 /* What every spawn checks: a worker to spawn from and a callable. */
 static Worker *
 prepare(const char *who, PyObject *const *args, Py_ssize_t nargs)
@@ -116,8 +101,7 @@ core_spawn(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
         return NULL;
     }
     if (core->debug) {
-        task->site = spawn_site();
-        PyErr_Clear();
+        debug_note_spawn(task);
     }
     return submit(w, task);
 }
@@ -142,8 +126,7 @@ core_spawn_in(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nar
     }
     task->scope = (ScopeObject *)Py_NewRef(args[0]);
     if (core->debug) {
-        task->site = spawn_site();
-        PyErr_Clear();
+        debug_note_spawn(task);
     }
     return submit(w, task);
 }
@@ -181,8 +164,7 @@ core_make(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
         return NULL;
     }
     if (core->debug) {
-        task->site = spawn_site();
-        PyErr_Clear();
+        debug_note_spawn(task);
     }
     const bool counted = how & MAKE_COUNTED;
     trt_task_set_flags(&task->base,
@@ -264,8 +246,7 @@ spawner_vectorcall(PyObject *op, PyObject *const *args, size_t nargsf,
         Py_XSETREF(task->context, context);
     }
     if (core->debug) {
-        task->site = spawn_site();
-        PyErr_Clear();
+        debug_note_spawn(task);
     }
     if (self->flags) {
         trt_task_set_flags(&task->base, self->flags);

@@ -16,4 +16,8 @@ extern PyType_Spec subscription_spec; /* subscription.c */
 bool subscription_is_waiter(const trt_waiter *waiter);
 PyObject *core_subscribe(PyObject *, PyObject *const *, Py_ssize_t);
 
+/* debug.c: note where a task is spawned, and what its function sees there. For
+ * core->debug; before it is submitted, by who has made it. */
+void debug_note_spawn(TaskObject *task);
+
 #endif

@@ -183,6 +183,13 @@ wait_closes_circle_locked(Fiber *fiber, TaskObject *task, bool on_thread)
            waits_for_locked(stack, fiber, on_thread, CIRCLE_MAX);
 }
 
+bool
+wait_is_vain_locked(Fiber *fiber, Fiber *stack, bool on_thread)
+{
+    core->searches++;
+    return waits_for_locked(stack, fiber, on_thread, CIRCLE_MAX);
+}
+
 /* The names along the circle, for the message. */
 void
 wait_raise_deadlock(Fiber *fiber, TaskObject *task)
