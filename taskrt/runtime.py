@@ -35,6 +35,10 @@ thread_id = _core.thread_id
 
 # Called before the runtime ends: by what starts tasks by itself.
 _before_end: list[Callable[[], None]] = []
+# And after it has ended, by what has served its tasks.
+_after_end: list[Callable[[], None]] = []
+# Threads that taskrt has started in Python, as far as nothing can come from them.
+_idle_threads: list[Callable[[], list[int]]] = []
 
 
 class Counters(TypedDict):
@@ -135,7 +139,10 @@ def shutdown(
     """
     if threading.current_thread() is threading.main_thread():
         _stop_starting()
-    return _core._shutdown(wait, cancel, timeout)
+    ended = _core._shutdown(wait, cancel, timeout)
+    if ended and (wait or cancel):
+        _stop_serving()
+    return ended
 
 
 def _stop_starting() -> None:
@@ -144,9 +151,15 @@ def _stop_starting() -> None:
             stop()
 
 
+def _stop_serving() -> None:
+    for stop in _after_end:
+        stop()
+
+
 def _at_exit(late: bool) -> None:
     _stop_starting()
     _core._at_exit(late)
+    _stop_serving()
 
 
 def get_include() -> str:
@@ -179,6 +192,8 @@ def _something_may_come(pool: list[int], debug: bool) -> bool:
     threads: with TASKRT_DEBUG those that Python knows, otherwise all of the process.
     """
     ours = {threading.main_thread().ident, *pool}
+    for idle in _idle_threads:
+        ours.update(idle())
     if any(thread.ident not in ours for thread in threading.enumerate()):
         return True
     handlers = map(signal.getsignal, signal.valid_signals())

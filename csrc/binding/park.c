@@ -17,6 +17,9 @@ make_runnable(Fiber *fiber, bool on_thread)
         }
         if (home == self) {
             fiber_ready_push(home, fiber);
+            if (trt_parker_is_lent(&home->base.parker)) {
+                trt_parker_unpark(&home->base.parker); /* an event loop runs here */
+            }
             return;
         }
         trt_inbox_push(&home->base.inbox, &fiber->ready);
@@ -400,6 +403,9 @@ wait_once(Worker *w, Awaited *awaited, uint64_t own_deadline)
     /* Last, since either may run user code: handlers, or callbacks of a task that has
      * finished this moment. */
     let_go(awaited, wait);
+    if (trt_parker_is_lent(&w->base.parker)) {
+        trt_parker_ring(&w->base.parker); /* for who was made ready with this one */
+    }
     if (fiber == &w->root && signals_resume_root(w) < 0) {
         status = -1;
     }
