@@ -35,8 +35,8 @@ thread_id = _core.thread_id
 
 # Called before the runtime ends: by what starts tasks by itself.
 _before_end: list[Callable[[], None]] = []
-# And after it has ended, by what has served its tasks.
-_after_end: list[Callable[[], None]] = []
+# And after it has ended, for what has served its tasks; True: at exit.
+_after_end: list[Callable[[bool], None]] = []
 # Threads that taskrt has started in Python, as far as nothing can come from them.
 _idle_threads: list[Callable[[], list[int]]] = []
 
@@ -151,15 +151,16 @@ def _stop_starting() -> None:
             stop()
 
 
-def _stop_serving() -> None:
-    for stop in _after_end:
-        stop()
+def _stop_serving(for_good: bool = False) -> None:
+    if _core.current_task() is None:
+        for stop in _after_end:
+            stop(for_good)
 
 
 def _at_exit(late: bool) -> None:
     _stop_starting()
     _core._at_exit(late)
-    _stop_serving()
+    _stop_serving(for_good=True)
 
 
 def get_include() -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import math
 import threading
 import time
 import weakref
@@ -82,7 +83,12 @@ def _run_own() -> None:
     seconds = _core._run_own()
     if seconds is not None:
         now = time.monotonic()
-        due = _here.due.get(loop, now)
-        if due <= now or due > now + seconds:
+        if _here.due.get(loop, math.inf) > now + seconds:
             _here.due[loop] = now + seconds
-            loop.call_later(seconds, _run_own)
+            loop.call_later(seconds, _run_own_in_time)
+
+
+def _run_own_in_time() -> None:
+    # First, since loops call a little early: then there has to be another time.
+    _here.due.pop(asyncio.get_running_loop(), None)
+    _run_own()

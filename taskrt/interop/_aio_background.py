@@ -1,6 +1,7 @@
 """The event loop of taskrt's own, on a thread of its own; one a process."""
 
 import asyncio
+import concurrent.futures.thread  # not later: it cannot be imported as the process ends
 import os
 import sys
 import threading
@@ -37,10 +38,16 @@ class _Background:
         self._lock = threading.RLock()
         self._hooked = False
         self._ending: asyncio.AbstractEventLoop | None = None
+        self._is_over = False
 
     def get(self) -> asyncio.AbstractEventLoop:
         """Return the loop, which runs. Not a suspension point; any thread."""
         with self._lock:
+            if self._is_over:
+                raise RuntimeError(
+                    "cannot run a coroutine: taskrt is shutting down; call from_async() "
+                    "before the main thread ends"
+                )
             if self.loop is None:
                 self._start()
             assert self.loop is not None
@@ -91,12 +98,13 @@ class _Background:
             is_idle = False
         return [thread.ident] if is_idle else []
 
-    def stop(self) -> None:
+    def stop(self, for_good: bool) -> None:
         """Cancel what runs in the loop, wait for that, and close it.
 
         Called on main when the runtime has ended. Ctrl-C ends the wait.
         """
         with self._lock:
+            self._is_over = for_good
             loop, thread = self.loop, self._thread
             self.loop = self._thread = None
             self._ending = loop
@@ -107,6 +115,7 @@ class _Background:
 
 _parents: list[object] = []
 background = _Background()
+_ = concurrent.futures.thread
 
 
 def _run(loop: asyncio.AbstractEventLoop, started: threading.Event) -> None:

@@ -99,7 +99,10 @@ def _await_task(task: Task[_R]) -> Generator[Any, None, _R]:
         yield from _aio_trio.wait(trio, task).__await__()
     elif not _core.wait(task, timeout=0):
         yield from _aio_await.wait(task)
-    return _core.fetch(task)
+    try:
+        return _core.fetch(task)
+    finally:
+        del task  # whose error's traceback refers to this frame
 
 
 def _trio_at_work() -> Any:

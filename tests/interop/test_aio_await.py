@@ -458,8 +458,8 @@ def test_nothing_is_kept(end: str) -> None:
 
     asyncio.run(main())
     things.clear()
-    gc.collect()
-    until(lambda: [ref for ref in gone if ref() is not None] == [])
+    # Threads let go of what they have run a moment later; frames refer to errors.
+    until(lambda: gc.collect() >= 0 and not any(ref() for ref in gone))
 
 
 def test_a_loop_is_not_kept() -> None:
@@ -469,8 +469,7 @@ def test_a_loop_is_not_kept() -> None:
 
     loops: list[weakref.ref[asyncio.AbstractEventLoop]] = []
     asyncio.run(main())
-    gc.collect()
-    assert loops[0]() is None
+    until(lambda: gc.collect() >= 0 and loops[0]() is None)
 
 
 def test_many_awaits_leave_no_subscription_at_a_task() -> None:

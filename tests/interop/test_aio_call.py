@@ -563,8 +563,8 @@ def test_nothing_is_kept(run: Place, end: str) -> None:
     for _ in range(10):
         run(body)
     from_async(give(1))
-    gc.collect()
-    until(lambda: [ref for ref in gone if ref() is not None] == [])
+    # Threads let go of what they have run a moment later; frames refer to errors.
+    until(lambda: gc.collect() >= 0 and not any(ref() for ref in gone))
 
 
 def test_own_loop_keeps_no_timers_of_calls_that_have_ended() -> None:
