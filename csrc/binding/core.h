@@ -418,8 +418,8 @@ struct Worker {
     PyObject *interrupt_handler; /* to be called by root for SIGINT, owned */
     bool wants_quiet;            /* main's root waits until nothing can run any more */
     bool in_collection;          /* a garbage collection runs on this thread */
-    bool own_only;     /* it starts nothing that others could, see loan.c */
-    bool serves_tasks; /* foreign: what runs here is what tasks wait for */
+    bool own_only;               /* it starts nothing that others could, see loan.c */
+    bool serves_tasks;           /* foreign: what runs here is what tasks wait for */
     /* Whether it has cancelled its fibers for core->cancel_all. Written by its thread,
      * before it sleeps again; read by main, which is not done before [cancel-seen]. */
     _Atomic(bool) cancel_seen;
@@ -464,7 +464,7 @@ typedef struct Core {
     _Atomic(uint32_t) threads; /* N as configured; 0 while not started */
     _Atomic(uint32_t)
         blocked; /* threads that sleep and leave pending tasks to others */
-    _Atomic(uint32_t) occupied; /* pool threads that an event loop keeps for itself */
+    _Atomic(uint32_t) occupied;  /* pool threads that an event loop keeps for itself */
     _Atomic(uint64_t) never_ran; /* tasks cancelled before they started */
     /* Foreign threads that the interpreter will join and that are running a task: what
      * others wait for can still come from there. */

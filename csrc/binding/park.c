@@ -150,6 +150,10 @@ leave_wait(Fiber *fiber, Wait *wait)
     if (cancelled) {
         wait_deliver(cancelled);
     }
+    trt_parker *const parker = &fiber->worker->base.parker;
+    if (trt_parker_is_lent(parker)) {
+        trt_parker_ring(parker); /* for who was made ready with this one */
+    }
     return reason;
 }
 
@@ -403,9 +407,6 @@ wait_once(Worker *w, Awaited *awaited, uint64_t own_deadline)
     /* Last, since either may run user code: handlers, or callbacks of a task that has
      * finished this moment. */
     let_go(awaited, wait);
-    if (trt_parker_is_lent(&w->base.parker)) {
-        trt_parker_ring(&w->base.parker); /* for who was made ready with this one */
-    }
     if (fiber == &w->root && signals_resume_root(w) < 0) {
         status = -1;
     }

@@ -1,6 +1,7 @@
 """How a coroutine of asyncio awaits a task."""
 
 import asyncio
+import contextlib
 import contextvars
 import math
 import threading
@@ -71,10 +72,9 @@ def _watch(loop: asyncio.AbstractEventLoop, fd: int) -> None:
     """Have the loop run what only this thread can, for as long as the loop lives."""
     if _here.watched.get(loop) == fd:
         return
-    try:
+    # Where it is not there, what only this thread can run waits until the loop is left.
+    with contextlib.suppress(NotImplementedError):
         loop.add_reader(fd, _run_own)
-    except NotImplementedError:  # then it has to wait until the loop is left
-        pass
     _here.watched[loop] = fd
 
 

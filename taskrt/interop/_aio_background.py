@@ -24,7 +24,8 @@ def _new_loop() -> asyncio.AbstractEventLoop:
         except ImportError:
             pass
         else:
-            return uvloop.new_event_loop()
+            loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+            return loop
     return asyncio.new_event_loop()
 
 
@@ -45,8 +46,8 @@ class _Background:
         with self._lock:
             if self._is_over:
                 raise RuntimeError(
-                    "cannot run a coroutine: taskrt is shutting down; call from_async() "
-                    "before the main thread ends"
+                    "cannot run a coroutine: taskrt is shutting down; call "
+                    "from_async() before the main thread ends"
                 )
             if self.loop is None:
                 self._start()

@@ -1,6 +1,7 @@
 """A coroutine that a task waits for, in an event loop on another thread."""
 
 import asyncio
+import contextlib
 import contextvars
 import inspect
 import math
@@ -231,12 +232,10 @@ class Call(Generic[_R]):
         """
         is_interrupt = not isinstance(request, Cancelled | TimeoutError)
         reason = request.args[0] if request.args and not is_interrupt else None
-        try:
+        with contextlib.suppress(RuntimeError):  # it is closed, and the hold tells
             self._loop.call_soon_threadsafe(
                 self._cancel, reason, context=contextvars.Context()
             )
-        except RuntimeError:  # it is closed, and the hold tells
-            pass
         while not self._ended.is_set():
             try:
                 with CancelScope(shield=True):
@@ -247,10 +246,8 @@ class Call(Generic[_R]):
                 if is_interrupt:
                     return error
                 is_interrupt, request = True, error
-        _, error = self._outcomes[0]
-        if is_interrupt or isinstance(error, asyncio.CancelledError):
-            return request
-        return None
+        was_cancelled = isinstance(self._outcomes[0][1], asyncio.CancelledError)
+        return request if is_interrupt or was_cancelled else None
 
     def _outcome(self) -> _R:
         value, error = self._outcomes[0]

@@ -1,5 +1,6 @@
 """How a task of Trio awaits one of taskrt. Trio is passed in: it is never imported."""
 
+import contextlib
 import math
 import threading
 import weakref
@@ -31,10 +32,8 @@ async def wait(trio: Any, task: Task[Any]) -> None:
     waiter: Any = trio.lowlevel.current_task()
 
     def on_end(_: Task[Any]) -> None:
-        try:
+        with contextlib.suppress(trio.RunFinishedError):
             token.run_sync_soon(wake)
-        except trio.RunFinishedError:
-            pass
 
     def wake() -> None:
         nonlocal waiter

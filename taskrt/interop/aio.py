@@ -33,9 +33,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-async def run(
-    fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs
-) -> _R:
+async def run(fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
     """Call fn(*args, **kwargs) in a new task and await it: await run(fn, 1, 2).
 
     Short for ``await spawn(fn, ...)``: the event loop goes on meanwhile. The task sees
@@ -58,9 +56,9 @@ def from_async(
 
     awaitable  a coroutine, or anything else that can be awaited; it is run as an
                `asyncio.Task`, with a copy of the present context variables
-    loop       a loop that is running on another thread; None: the one that the awaitable
-               is bound to if it is a Future, otherwise taskrt's own, one a process, on
-               a thread of its own and from uvloop if that is installed
+    loop       a loop that is running on another thread; None: the one that a Future is
+               bound to, otherwise taskrt's own, one a process, on a thread of its own
+               and from uvloop if that is installed
     timeout    seconds until it is cancelled, None for no limit
 
     Only the task waits, not its thread. If it is asked to end, or time is up, the

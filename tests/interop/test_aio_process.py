@@ -164,7 +164,7 @@ async def give():
 import signal
 
 for number in signal.valid_signals():
-    if signal.getsignal(number) is None:  # faulthandler's: something may come from there
+    if signal.getsignal(number) is None:  # faulthandler's, which gives hope
         signal.signal(number, signal.SIG_DFL)
 
 def stuck():

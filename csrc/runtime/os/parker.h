@@ -118,10 +118,10 @@ int trt_parker_enable_signals(trt_parker *p);
 int trt_parker_watch(trt_parker *p, int fd);
 
 /* For an owner that sleeps elsewhere, in an event loop: while the parker is lent, an
- * unpark that finds the owner awake makes trt_parker_lent_fd readable too. That may also
- * be for no reason. The owner then calls trt_parker_hush, and after that looks for what
- * it was unparked for. It may park in between as ever; that takes the token and leaves
- * the descriptor readable.
+ * unpark that finds the owner awake makes trt_parker_lent_fd readable too. That may
+ * also be for no reason. The owner then calls trt_parker_hush, and after that looks for
+ * what it was unparked for. It may park in between as ever; that takes the token and
+ * leaves the descriptor readable.
  *
  *     trt_parker_lend(&p);                       // 0, or negative errno (-ENOSYS)
  *     while (event_loop_sees(trt_parker_lent_fd(&p))) {
@@ -131,8 +131,8 @@ int trt_parker_watch(trt_parker *p, int fd);
  *     trt_parker_take_back(&p);                  // as often as it was lent
  *
  * Owner only, but for trt_parker_take_back: any thread. It and trt_parker_lend return
- * how often the parker was lent before. Lent for the first time, the token is taken: the
- * owner has to look. */
+ * how often the parker was lent before. Lent for the first time, the token is taken:
+ * the owner has to look. */
 int trt_parker_lend(trt_parker *p);
 uint32_t trt_parker_take_back(trt_parker *p);
 int trt_parker_lent_fd(const trt_parker *p);
