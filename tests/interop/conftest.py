@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Coroutine, Iterator
 
 import pytest
 from support.loops import Loop
@@ -20,3 +21,17 @@ def other(request: pytest.FixtureRequest) -> Iterator[Loop]:
     loop.loop.set_debug(request.param == "debug")
     yield loop
     loop.close()
+
+
+@pytest.fixture(params=["asyncio", "debug", "uvloop"])
+def run_async(request: pytest.FixtureRequest) -> Callable[..., object]:
+    """Give what runs a coroutine, in a loop of each kind."""
+    if request.param != "uvloop":
+        return functools.partial(asyncio.run, debug=request.param == "debug")
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed")
+
+    def run_in_uvloop(main: Coroutine[object, object, object]) -> object:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(main)
+
+    return run_in_uvloop

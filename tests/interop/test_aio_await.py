@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import functools
 import gc
 import threading
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 import pytest
-from support.child import run_script
 from support.gates import Gate, pinned, until
 from support.gates import join as join_threads
 
@@ -29,20 +27,6 @@ def fail(error: BaseException) -> None:
     raise error
 
 
-@pytest.fixture(params=["asyncio", "debug", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Callable[..., object]:
-    """Give what runs a coroutine, in a loop of each kind."""
-    if request.param != "uvloop":
-        return functools.partial(asyncio.run, debug=request.param == "debug")
-    uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed")
-
-    def run_in_uvloop(main: Coroutine[object, object, object]) -> object:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(main)
-
-    return run_in_uvloop
-
-
 every_size = pytest.mark.usefixtures("threads")
 
 
@@ -50,13 +34,13 @@ every_size = pytest.mark.usefixtures("threads")
 
 
 @every_size
-def test_await_gives_the_value(run: Callable[..., object]) -> None:
+def test_await_gives_the_value(run_async: Callable[..., object]) -> None:
     async def main() -> object:
         return [await spawn(pow, 2, 3), await aio.run(int, "7"), await ended]
 
     ended = spawn(str, "done")
     wait(ended)
-    assert run(main()) == [8, 7, "done"]
+    assert run_async(main()) == [8, 7, "done"]
 
 
 @every_size
@@ -102,11 +86,11 @@ def test_loop_goes_on_meanwhile() -> None:
 
 
 @every_size
-def test_many_awaits_at_once(run: Callable[..., object]) -> None:
+def test_many_awaits_at_once(run_async: Callable[..., object]) -> None:
     async def main() -> object:
         return await asyncio.gather(*[spawn(lambda n=n: n) for n in range(1000)])
 
-    assert run(main()) == list(range(1000))
+    assert run_async(main()) == list(range(1000))
 
 
 @every_size
@@ -158,7 +142,7 @@ def test_await_outside_of_a_loop_says_what_to_do() -> None:
 
 @every_size
 def test_cancelling_the_awaiter_asks_the_task_to_end(
-    run: Callable[..., object],
+    run_async: Callable[..., object],
 ) -> None:
     seen = []
 
@@ -180,7 +164,7 @@ def test_cancelling_the_awaiter_asks_the_task_to_end(
             await awaiter
         return task
 
-    task = run(main())
+    task = run_async(main())
     assert isinstance(task, Task)
     wait(task)
     assert task.cancelled()
@@ -297,134 +281,25 @@ def test_loop_inside_of_a_task() -> None:
     assert taskrt.fetch_all(tasks) == [list(range(20))] * 4
 
 
-# --- what only the loop's thread can run ----------------------------------------------
-
-
-@every_size
-def test_tasks_that_have_started_on_the_loops_thread_go_on(
-    run: Callable[..., object],
-) -> None:
-    """They are suspended there, and the thread sleeps in the loop's selector."""
-    event, done = Event(), []
-
-    def body(number: int) -> int:
-        event.wait()
-        sleep(SOON)
-        done.append(number)
-        return number
-
-    async def main() -> object:
-        asyncio.get_running_loop().call_later(SOON, event.set)
-        return await asyncio.gather(*tasks)
-
-    # Pinned to this thread, so it has to be this one that goes on with them.
-    tasks = [pinned(body, number) for number in range(10)]
-    until(lambda: all(task.state == "suspended" for task in tasks))
-    assert run(main()) == list(range(10))
-    assert sorted(done) == list(range(10))
-
-
-@every_size
-def test_what_an_awaited_task_waits_for_goes_on_too() -> None:
-    event = Event()
-    mine = pinned(event.wait)
-    until(lambda: mine.state == "suspended")
-    other = spawn(fetch, mine)
-
-    async def main() -> bool:
-        asyncio.get_running_loop().call_later(SOON, event.set)
-        return await other
-
-    assert asyncio.run(main())
-
-
-@every_size
-def test_pinned_tasks_are_run_by_their_loop(run: Callable[..., object]) -> None:
-    idents = []
-
-    def body() -> None:
-        idents.append(threading.get_ident())
-
-    async def main() -> None:
-        await asyncio.gather(*[pinned(body) for _ in range(10)])
-
-    run(main())
-    assert idents == [threading.get_ident()] * 10
-
-
-def test_pinned_tasks_of_a_plain_thread_are_run_by_its_loop() -> None:
-    async def main() -> None:
-        answers.append(await pinned(threading.current_thread) is thread)
-
-    answers: list[bool] = []
-    thread = threading.Thread(target=lambda: asyncio.run(main()))
-    thread.start()
-    join_threads(thread)
-    assert answers == [True]
-
-
-def test_loop_starts_nothing_that_others_could(
+def test_loop_inside_of_a_task_needs_no_help_of_main(
     set_num_threads: Callable[[int], object],
 ) -> None:
-    """A task that takes its time would hold up the loop."""
+    """The loop keeps the only pool thread: another takes its place meanwhile."""
     set_num_threads(2)
-    event = Event()
-    idents = []
+    answers = []
+    over = threading.Event()
 
     async def main() -> None:
-        tasks = [spawn(lambda: idents.append(threading.get_ident())) for _ in range(50)]
-        asyncio.get_running_loop().call_soon(event.set)
-        await asyncio.gather(mine, *tasks)
+        answers.extend(await asyncio.gather(*[spawn(int, n) for n in range(20)]))
 
-    mine = pinned(event.wait)
-    until(lambda: mine.state == "suspended")
-    asyncio.run(main())
-    assert threading.get_ident() not in idents
+    def body() -> None:
+        asyncio.run(main())
+        over.set()
 
-
-@every_size
-def test_a_fetch_in_a_coroutine_leaves_nothing_lying() -> None:
-    """What it has started here, or made ready here, goes on in the loop."""
-    event = Event()
-
-    async def main() -> list[bool]:
-        tasks = [pinned(event.wait) for _ in range(5)]
-        awaits = [asyncio.ensure_future(task) for task in tasks]
-        await asyncio.sleep(0)
-        fetch(spawn(sleep, SOON))
-        fetch(pinned(event.set))
-        return await asyncio.gather(*awaits)
-
-    assert asyncio.run(main()) == [True] * 5
-
-
-@pytest.mark.isolated
-@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
-def test_one_thread_that_is_mains(kind: str) -> None:
-    if kind == "uvloop":
-        pytest.importorskip("uvloop", reason="uvloop is not installed")
-    run_script(
-        f"""
-        import asyncio, {kind}
-        from taskrt import fetch, spawn, sleep
-        from taskrt.interop import aio
-
-        def nested(n):
-            sleep(0.0001)
-            return n if n < 2 else fetch(spawn(nested, n - 1)) + nested(n - 2)
-
-        async def main():
-            assert await spawn(nested, 10) == 55
-            tasks = [spawn(int, n) for n in range(100)]
-            assert await asyncio.gather(*tasks) == list(range(100))
-            for n in range(100):
-                assert await aio.run(int, n) == n
-
-        with asyncio.Runner(loop_factory={kind}.new_event_loop) as runner:
-            runner.run(main())
-        """,
-        env={"TASKRT_NUM_THREADS": "1"},
-    )
+    task = taskrt.Spawner(name="with a loop")(body)
+    over.wait()  # main runs nothing
+    wait(task)
+    assert answers == list(range(20))
 
 
 # --- nothing stays behind -------------------------------------------------------------
