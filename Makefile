@@ -28,13 +28,13 @@ C_BUILD_FILES := meson.build meson.options csrc/runtime/meson.build \
     tests/runtime/meson.build
 
 # The newest release of a tool may have no wheel for an interpreter where an older one
-# has. Free-threaded 3.13 has no cffi, no Numba and no gevent.
+# has. Free-threaded 3.13 has no cffi, no Numba, no uvloop and no gevent.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
     --prefer-binary
 INSTALL_TASKRT := $(PIP_INSTALL) --no-build-isolation --no-deps \
     --config-settings build-dir=$(BUILD) --config-settings setup-args=-Dwerror=$(WERROR)
 demo-extras := numpy
-test-extras := test numpy cython $(if $(filter 3.13t,$(TAG)),,cffi numba)
+test-extras := test numpy cython $(if $(filter 3.13t,$(TAG)),,aio cffi numba)
 bench-extras := numpy $(if $(filter 3.13t,$(TAG)),,bench)
 lint-extras := lint
 docs-extras := docs

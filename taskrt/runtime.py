@@ -36,6 +36,10 @@ thread_id = _core.thread_id
 
 # Called before the runtime ends: by what starts tasks by itself.
 _before_end: list[Callable[[], None]] = []
+# And after it has ended, for what has served its tasks; True: at exit.
+_after_end: list[Callable[[bool], None]] = []
+# Threads that taskrt has started in Python, as far as nothing can come from them.
+_idle_threads: list[Callable[[], list[int]]] = []
 
 
 class Counters(TypedDict):
@@ -136,7 +140,10 @@ def shutdown(
     """
     if threading.current_thread() is threading.main_thread():
         _stop_starting()
-    return _core._shutdown(wait, cancel, timeout)
+    ended = _core._shutdown(wait, cancel, timeout)
+    if ended and (wait or cancel):
+        _stop_serving()
+    return ended
 
 
 def _stop_starting() -> None:
@@ -145,9 +152,16 @@ def _stop_starting() -> None:
             stop()
 
 
+def _stop_serving(for_good: bool = False) -> None:
+    if _core.current_task() is None:
+        for stop in _after_end:
+            stop(for_good)
+
+
 def _at_exit(late: bool) -> None:
     _stop_starting()
     _core._at_exit(late)
+    _stop_serving(for_good=True)
 
 
 def get_include() -> str:
@@ -181,6 +195,8 @@ def _something_may_come(pool: list[int], debug: bool, nameless: int) -> bool:
     the pool's, and `nameless` more of ours that never run Python.
     """
     ours = {threading.main_thread().ident, *pool}
+    for idle in _idle_threads:
+        ours.update(idle())
     if not ours.issuperset(sys._current_frames()):
         return True
     if any(thread.ident not in ours for thread in threading.enumerate()):

@@ -17,7 +17,7 @@ import taskrt
 from taskrt import native
 
 MODULES = [
-    "taskrt." + path.stem
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for path in python_files("taskrt")
     if path.stem not in {"__init__", "__main__"}
 ]

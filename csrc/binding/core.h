@@ -282,6 +282,8 @@ PyObject *fiber_runner(PyObject *, PyObject *);
 
 /* Take and claim the next task for this worker, or NULL. New reference. */
 TaskObject *hub_next_task(Worker *w);
+/* Make those ready whose time is up. Owner. */
+void hub_fire_timers(Worker *w);
 /* Serve until the worker is to end. The body of a hub. */
 void hub_loop(Worker *w);
 /* The hub of the main thread, made at its first need. 0 or −1. */
@@ -339,6 +341,8 @@ struct Worker {
     PyObject *interrupt_handler; /* to be called by root for SIGINT, owned */
     bool wants_quiet;            /* main's root waits until nothing can run any more */
     bool in_collection;          /* a garbage collection runs on this thread */
+    bool own_only;               /* it starts nothing that others could, see loan.c */
+    bool serves_tasks;           /* foreign: what runs here is what tasks wait for */
     /* Whether it has cancelled its fibers for core->cancel_all. Written by its thread,
      * before it sleeps again; read by main, which is not done before [cancel-seen]. */
     _Atomic(bool) cancel_seen;
@@ -354,6 +358,7 @@ typedef struct Core {
     PyTypeObject *operation_type; /* for select() */
     PyTypeObject *subscription_type;
     PyTypeObject *waiter_type;
+    PyTypeObject *loan_type;
     PyObject *cancelled_error, *cancelled, *deadlock_error, *lost_error, *native_error;
     PyObject *channel_closed, *queue_empty, *queue_full;
     PyObject *inherit; /* Spawner's default for context */
@@ -364,6 +369,7 @@ typedef struct Core {
         PyObject *timeout, *asyncio_events, *get_running_loop, *set_running_loop;
         PyObject *threading, *enumerate, *ident, *daemon, *notes, *add_note;
         PyObject *split;
+        PyObject *interop_aio, *await_task;
         PyObject *fallback; /* "default" */
     } str;
     PyObject *runner_function, *hub_function, *interrupt_function, *host_function;
@@ -386,6 +392,7 @@ typedef struct Core {
     _Atomic(uint32_t) threads; /* N as configured; 0 while not started */
     _Atomic(uint32_t)
         blocked; /* threads that sleep and leave pending tasks to others */
+    _Atomic(uint32_t) occupied;  /* pool threads that an event loop keeps for itself */
     _Atomic(uint64_t) never_ran; /* tasks cancelled before they started */
     /* Foreign threads that the interpreter will join and that are running a task: what
      * others wait for can still come from there. */
@@ -440,6 +447,11 @@ worker_self(void)
  * an error set and nothing said. */
 int lifecycle_enter_blocked(void);
 void lifecycle_leave_blocked(void);
+/* Say that a pool thread does something else than running tasks, and that it is back:
+ * meanwhile there is one more. 0, or −1 with an error set and nothing said. The latter:
+ * any thread. */
+int lifecycle_enter_occupied(void);
+void lifecycle_leave_occupied(void);
 /* Start the runtime unless it runs. 0, or −1 with an error set. */
 int lifecycle_start(void);
 /* Whether a new task is accepted from the present code; `w` is this thread's, or NULL.
@@ -536,6 +548,7 @@ PyObject *core_never_lets_go(PyObject *, PyObject *const *, Py_ssize_t);
 
 extern PyType_Spec channel_spec, operation_spec;
 PyObject *core_select(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+#include "loan.h"
 #include "spawn.h"
 
 /* signals.c: interrupts of the main thread while it runs somebody else's task. */

@@ -43,8 +43,8 @@ hub_breathe(Worker *w)
     }
 }
 
-static void
-fire_timers(Worker *w)
+void
+hub_fire_timers(Worker *w)
 {
     if (trt_timers_next_deadline(&w->base.timers) == TRT_FOREVER) {
         return;
@@ -73,7 +73,7 @@ hub_owes_turn(Worker *w)
     }
     w->owes_since_ns = 0;
     hub_look_outside(w);
-    fire_timers(w);
+    hub_fire_timers(w);
     return fiber_any_ready(w);
 }
 
@@ -127,7 +127,7 @@ hub_next_task(Worker *w)
         void *item = NULL;
         if (trt_deque_steal(&w->pinned, &item) == TRT_STEAL_GOT) {
             trt_worker_stop_searching(&w->base);
-        } else if (!local) {
+        } else if (!local && !w->own_only) {
             item = trt_worker_take(&w->base);
         }
         if (!item) {
@@ -246,7 +246,7 @@ hub_loop(Worker *w)
             lifecycle_end_child(
                 Py_None); /* forked by a callback, or as something died */
         }
-        fire_timers(w);
+        hub_fire_timers(w);
         if (w->calls) {
             native_host_calls(w);
             continue;

@@ -25,10 +25,10 @@ static uint32_t
 target_threads(void)
 {
     const uint32_t n = trt_load_relaxed(&core->threads);
-    if (n == 1 && trt_load_relaxed(&core->blocked) > 0) {
-        return 2; /* the spare one, see lifecycle_enter_blocked */
-    }
-    return n;
+    /* The spare one, see lifecycle_enter_blocked, and one for each that is occupied. */
+    const uint32_t spare = n == 1 && trt_load_relaxed(&core->blocked) > 0;
+    const uint32_t all = n + spare + trt_load_relaxed(&core->occupied);
+    return all < TRT_POOL_MAX_THREADS ? all : TRT_POOL_MAX_THREADS;
 }
 
 bool
@@ -202,6 +202,33 @@ lifecycle_leave_blocked(void)
     }
 }
 
+int
+lifecycle_enter_occupied(void)
+{
+    int error = 0;
+    trt_fetch_add_seq_cst(&core->occupied, 1);
+    trt_mutex_lock(&core->life);
+    if (!trt_load_relaxed(&core->stopping) && trt_load_relaxed(&core->threads) > 0) {
+        error = start_threads_locked(target_threads());
+    }
+    trt_mutex_unlock(&core->life);
+    if (error) {
+        trt_fetch_sub_seq_cst(&core->occupied, 1);
+        return raise_start_error(error);
+    }
+    return 0;
+}
+
+void
+lifecycle_leave_occupied(void)
+{
+    trt_fetch_sub_seq_cst(&core->occupied, 1);
+    /* Those that are too many now end. */
+    for (uint32_t id = target_threads(); id > 0 && id <= core->pool_count; id++) {
+        trt_parker_unpark(&core->pool_workers[id]->base.parker);
+    }
+}
+
 /* ---- threads that come and go ---------------------------------------------------- */
 
 /* At the end of a foreign thread; no Python here. */
@@ -254,6 +281,7 @@ on_fork_child(void)
     }
     trt_store_relaxed(&core->threads, 0);
     trt_store_relaxed(&core->blocked, 0);
+    trt_store_relaxed(&core->occupied, 0);
     trt_store_relaxed(&core->timed_waits, 0);
     trt_store_relaxed(&core->main_waits, false);
     trt_store_relaxed(&core->never_ran, 0);
@@ -456,6 +484,9 @@ lifecycle_accepts(Worker *w)
     if (!trt_load_relaxed(&core->closing) || (w && w->current->task)) {
         return true;
     }
+    if (w && w->serves_tasks && trt_load_seq_cst(&core->foreign_running) > 0) {
+        return true; /* for a task that waits for it */
+    }
     /* Exit functions may still use taskrt: main runs what they spawn. */
     return core->exited && is_main_thread();
 }
@@ -490,6 +521,7 @@ worker_adopt(void)
     }
     set_stack_floor(w);
     w->is_joined = is_joined;
+    w->serves_tasks = false;
     w->current = &w->root;
     w->tstate = PyThreadState_Get();
     worker_current = w;

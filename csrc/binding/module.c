@@ -229,6 +229,10 @@ static PyMethodDef functions[] = {
     {"_cancel_on_failure", core_cancel_on_failure, METH_O, "For groups."},
     {"_subscribe", (PyCFunction)(void (*)(void))core_subscribe, METH_FASTCALL,
      "For waits."},
+    {"_lend", core_lend, METH_NOARGS, "For interop.aio."},
+    {"_run_own", core_run_own, METH_NOARGS, "For interop.aio."},
+    {"_expect", core_expect, METH_O, "For interop.aio."},
+    {"_serve_tasks", core_serve_tasks, METH_NOARGS, "For interop.aio."},
     {"_error_of", core_error_of, METH_O, "For groups and timers."},
     {"_value_of", core_value_of, METH_O, "For groups."},
     {"_locals", core_locals, METH_NOARGS, "For locals."},
@@ -296,8 +300,9 @@ static int
 add_primitives(PyObject *module, Core *state)
 {
     state->waiter_type = add_type(module, &waiter_spec, NULL);
+    state->loan_type = add_type(module, &loan_spec, NULL);
     PyTypeObject *const semaphore = add_type(module, &semaphore_spec, NULL);
-    return state->waiter_type && semaphore &&
+    return state->waiter_type && state->loan_type && semaphore &&
                    add_type(module, &bounded_spec, semaphore) &&
                    add_type(module, &lock_spec, NULL) &&
                    add_type(module, &rlock_spec, NULL) &&
@@ -360,6 +365,8 @@ get_names(Core *state)
         {&state->str.notes, "__notes__"},
         {&state->str.add_note, "add_note"},
         {&state->str.split, "split"},
+        {&state->str.interop_aio, "taskrt.interop.aio"},
+        {&state->str.await_task, "_await_task"},
         {&state->str.fallback, "default"},
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {

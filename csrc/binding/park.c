@@ -17,6 +17,9 @@ make_runnable(Fiber *fiber, bool on_thread)
         }
         if (home == self) {
             fiber_ready_push(home, fiber);
+            if (trt_parker_is_lent(&home->base.parker)) {
+                trt_parker_unpark(&home->base.parker); /* an event loop runs here */
+            }
             return;
         }
         trt_inbox_push(&home->base.inbox, &fiber->ready);
@@ -146,6 +149,10 @@ leave_wait(Fiber *fiber, Wait *wait)
     trt_mutex_unlock(&core->waits);
     if (cancelled) {
         wait_deliver(cancelled);
+    }
+    trt_parker *const parker = &fiber->worker->base.parker;
+    if (trt_parker_is_lent(parker)) {
+        trt_parker_ring(parker); /* for who was made ready with this one */
     }
     return reason;
 }

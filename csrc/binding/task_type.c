@@ -432,6 +432,19 @@ task_get_id(TaskObject *self, void *Py_UNUSED(closure))
     return PyLong_FromUnsignedLongLong(task_id(self));
 }
 
+/* await task: in an event loop, which must not wait as a thread does. */
+static PyObject *
+task_await(PyObject *self)
+{
+    PyObject *const module = PyImport_Import(core->str.interop_aio);
+    PyObject *const found =
+        module ? PyObject_GetAttr(module, core->str.await_task) : NULL;
+    PyObject *const iterator = found ? PyObject_CallOneArg(found, self) : NULL;
+    Py_XDECREF(found);
+    Py_XDECREF(module);
+    return iterator;
+}
+
 PyDoc_STRVAR(
     task_doc,
     "A call that runs, or will run, in parallel; made by spawn().\n\n"
@@ -537,6 +550,7 @@ static PyType_Slot task_slots[] = {
     {Py_tp_dealloc, task_dealloc},
     {Py_tp_repr, task_repr},
     {Py_tp_methods, task_methods},
+    {Py_am_await, (void *)task_await},
     {Py_tp_getset, task_getset},
     {Py_tp_members, task_members},
     {0, NULL},

@@ -286,8 +286,8 @@ run_inline(Worker *w, TaskObject *task)
 }
 
 /* Run the tasks that only this foreign thread may run: it has no hub that would. */
-static void
-run_pinned(Worker *w)
+void
+wait_run_pinned(Worker *w)
 {
     void *item;
     while (trt_deque_steal(&w->pinned, &item) == TRT_STEAL_GOT) { /* oldest first */
@@ -355,7 +355,7 @@ wait_for(Worker *w, TaskObject *task, uint64_t deadline)
         return 0;
     }
     if (w->base.kind == TRT_WORKER_FOREIGN) {
-        run_pinned(w);
+        wait_run_pinned(w);
     }
     Awaited awaited = {.enter = enter_task, .leave = leave_task, .task = task};
     int status;

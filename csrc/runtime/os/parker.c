@@ -26,6 +26,7 @@ trt_parker_init(trt_parker *p)
     p->read_fd = -1;
     p->write_fd = -1;
     p->watched_fd = -1;
+    atomic_init(&p->lent, 0);
     p->signal_count = 0;
     trt_parker_os_init(p);
 }
@@ -55,7 +56,13 @@ trt_parker_unpark(trt_parker *p)
      * consistent, so that unparking two owners is seen by both in the same order, and
      * to pair with any later look of this thread at another word. */
     const uint32_t before = trt_exchange_seq_cst(&p->word, TRT_PARKER_TOKEN);
-    if (before == TRT_PARKER_EMPTY || before == TRT_PARKER_TOKEN) {
+    if (before == TRT_PARKER_TOKEN) {
+        return false;
+    }
+    /* [parker-lent] Sequentially consistent: an owner that lends it after this look
+     * takes the token then, and looks for what came with it. */
+    const bool awake = before == TRT_PARKER_EMPTY;
+    if (awake && trt_load_seq_cst(&p->lent) == 0) {
         return false;
     }
     const int saved_errno = errno;
@@ -65,7 +72,7 @@ trt_parker_unpark(trt_parker *p)
         trt_parker_os_ring(p);
     }
     errno = saved_errno;
-    return true;
+    return !awake;
 }
 
 bool
@@ -146,6 +153,61 @@ trt_parker_watch(trt_parker *p, int fd)
         p->watched_fd = fd;
     }
     return error;
+}
+
+/* Take the token if it is there. Not a look and then an exchange: the look might miss
+ * one that was put there before the parker was lent, by somebody who saw that it was
+ * not [parker-lent]. */
+static void
+take_unseen(trt_parker *p)
+{
+    /* [park-token] Acquire: as in trt_parker_take_token. */
+    const uint32_t before = trt_exchange_seq_cst(&p->word, TRT_PARKER_EMPTY);
+    TRT_ASSERT(before == TRT_PARKER_EMPTY || before == TRT_PARKER_TOKEN);
+    (void)before;
+}
+
+int
+trt_parker_lend(trt_parker *p)
+{
+    const int error = trt_parker_enable_signals(p);
+    if (error || p->read_fd < 0) {
+        return error ? error : -ENOSYS;
+    }
+    /* [parker-lent] Before the exchange that follows: see trt_parker_unpark. Release:
+     * the pipe, for whoever rings. */
+    const uint32_t before = trt_fetch_add_seq_cst(&p->lent, 1);
+    if (before == 0) {
+        take_unseen(p); /* it may be from before, and without a ring */
+    }
+    return (int)before;
+}
+
+uint32_t
+trt_parker_take_back(trt_parker *p)
+{
+    return trt_fetch_sub_seq_cst(&p->lent, 1);
+}
+
+int
+trt_parker_lent_fd(const trt_parker *p)
+{
+    return p->read_fd;
+}
+
+void
+trt_parker_hush(trt_parker *p)
+{
+    trt_parker_os_read(p); /* first: a ring for a later token stays */
+    take_unseen(p);
+}
+
+void
+trt_parker_ring(trt_parker *p)
+{
+    const int saved_errno = errno;
+    trt_parker_os_ring(p);
+    errno = saved_errno;
 }
 
 int

@@ -69,6 +69,9 @@ typedef struct trt_parker {
     int read_fd;    /* what the owner polls; -1 until trt_parker_enable_signals */
     int write_fd;   /* the other end of that pipe */
     int watched_fd; /* owner: ends a park with signals when it is readable; or -1 */
+    /* How often it is lent. The owner makes it larger, anybody smaller; read by who
+     * unparks [parker-lent]. */
+    _Atomic(uint32_t) lent;
     uint32_t signal_count;                     /* owner */
     unsigned char signals[TRT_PARKER_SIGNALS]; /* owner: read and not taken, in order */
 #ifdef TRT_PARKER_ON_CONDVAR
@@ -113,6 +116,37 @@ int trt_parker_enable_signals(trt_parker *p);
  * readable; -1: none. Enables signals. Returns 0 or negative errno. Owner, while not
  * parked; not on Windows. */
 int trt_parker_watch(trt_parker *p, int fd);
+
+/* For an owner that sleeps elsewhere, in an event loop: while the parker is lent, an
+ * unpark that finds the owner awake makes trt_parker_lent_fd readable too. That may
+ * also be for no reason. The owner then calls trt_parker_hush, and after that looks for
+ * what it was unparked for. It may park in between as ever; that takes the token and
+ * leaves the descriptor readable.
+ *
+ *     trt_parker_lend(&p);                       // 0, or negative errno (-ENOSYS)
+ *     while (event_loop_sees(trt_parker_lent_fd(&p))) {
+ *         trt_parker_hush(&p);
+ *         look_for_work();
+ *     }
+ *     trt_parker_take_back(&p);                  // as often as it was lent
+ *
+ * Owner only, but for trt_parker_take_back: any thread. It and trt_parker_lend return
+ * how often the parker was lent before. Lent for the first time, the token is taken:
+ * the owner has to look. */
+int trt_parker_lend(trt_parker *p);
+uint32_t trt_parker_take_back(trt_parker *p);
+int trt_parker_lent_fd(const trt_parker *p);
+void trt_parker_hush(trt_parker *p);
+
+/* Make the descriptor of a parker that is lent readable, whatever became of tokens and
+ * rings: after a park, which may have used up the one and not the other. Owner only. */
+void trt_parker_ring(trt_parker *p);
+
+static inline bool
+trt_parker_is_lent(const trt_parker *p)
+{
+    return trt_load_relaxed(&p->lent) > 0;
+}
 
 /* Where a signal handler, on any thread, writes the number of the signal as one byte,
  * not 0; a full pipe is no error. -1 when signals are not enabled, and on Windows. It
