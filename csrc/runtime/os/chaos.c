@@ -2,8 +2,6 @@
 
 #ifdef TRT_CHAOS
 
-/* C11's own atomics and the system's own sleep: ours would be held up too. */
-#include <stdatomic.h>
 #include <time.h>
 
 #include "os/clock.h"
@@ -18,15 +16,13 @@ enum {
 };
 
 static _Thread_local uint64_t dice, delays;
-static _Atomic(uint64_t) threads;
 
 /* Marsaglia's xorshift; a thread starts somewhere else each time. */
 static uint64_t
 roll(void)
 {
     if (dice == 0) {
-        const uint64_t thread = atomic_fetch_add(&threads, 1) + 1;
-        dice = (thread * 0x9E3779B97F4A7C15u) ^ trt_clock_now_ns() ^ 1;
+        dice = ((uint64_t)(uintptr_t)&dice ^ trt_clock_now_ns() << 20) | 1;
     }
     dice ^= dice << 13;
     dice ^= dice >> 7;
