@@ -341,29 +341,32 @@ def test_no_token_of_an_event_is_lost(race: Race) -> None:
 
 
 def test_a_set_event_leaves_nobody_behind(race: Race) -> None:
-    now = Event()
-    over = False
+    """One event after the other: whoever takes it away sets it."""
+    place: deque[Event] = deque([Event()])
+
+    def current() -> Event:
+        while True:
+            try:
+                return place[0]
+            except IndexError:  # somebody is just about to put the next one there
+                yield_now()
 
     def turn(dice: Dice, timeout: float | None) -> None:
-        nonlocal now
-        before, now = now, Event()
+        try:
+            before = place.pop()
+        except IndexError:
+            return
+        place.append(Event())
         before.set()
-        if over:
-            now.set()
 
     def wait_for_turn(dice: Dice, timeout: float | None) -> None:
-        now.wait(timeout if timeout is not None else 1e-3)
+        current().wait(timeout if timeout is not None else 1e-3)
 
     def serve() -> bool:
-        now.wait()
-        return not over
+        current().wait()
+        return not race.over
 
-    def close() -> None:
-        nonlocal over
-        over = True
-        now.set()
-
-    race.run([turn, wait_for_turn], [turn], [serve], close)
+    race.run([turn, wait_for_turn], [turn], [serve], lambda: current().set())
 
 
 def test_no_wake_of_a_waiter_is_lost(race: Race) -> None:
