@@ -1,13 +1,14 @@
 """Nothing is lost when waits end at the moment they are served: a million steps each.
 
-Every primitive has users that time out, are cancelled by scope or by task, or wait for
-as long as it takes; see support/races.py. What was handed out is added up in the end.
-Short runs are part of the suite, TASKRT_STRESS_STEPS sets the long ones, and
+In each of many rounds a primitive has users that time out, are cancelled by scope or by
+task, or wait for as long as it takes, see support/races.py. What was handed out is added
+up, and whoever was left behind hangs the test. Short runs are part of the suite, TASKRT_STRESS_STEPS sets the long ones, and
 tools/test-with-chaos makes them on a build that holds threads up at random.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import queue
@@ -15,11 +16,11 @@ import random
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
-from support.races import Race
+from support.races import Round, rounds
 
 import taskrt
 from taskrt import (
@@ -77,11 +78,22 @@ SIZES = os.environ.get("TASKRT_STRESS_THREADS", "1,2,8").split(",")
         ],
     ]
 )
-def race(request: pytest.FixtureRequest, set_num_threads: Resize) -> Race:
-    """Give a race of few or many steps, in a pool of some size."""
+def race(request: pytest.FixtureRequest, set_num_threads: Resize) -> Iterable[Round]:
+    """Give rounds of few or many steps together, in a pool of some size."""
     size, steps = request.param
     set_num_threads(size)
-    return Race(steps)
+    return rounds(steps)
+
+
+def in_rounds(body: Callable[..., None]) -> Callable[..., None]:
+    """Make a test of what is to be done in each round."""
+
+    @functools.wraps(body)
+    def test(race: Iterable[Round], **parameters: object) -> None:
+        for one in race:
+            body(race=one, **parameters)
+
+    return test
 
 
 class Books:
@@ -112,7 +124,8 @@ class Books:
 
 
 @pytest.mark.parametrize("maxsize", [0, 1, 5, math.inf])
-def test_no_item_of_a_channel_is_lost(race: Race, maxsize: float) -> None:
+@in_rounds
+def test_no_item_of_a_channel_is_lost(race: Round, maxsize: float) -> None:
     channel: Channel[int] = Channel(maxsize)
     books = Books()
 
@@ -143,7 +156,8 @@ def test_no_item_of_a_channel_is_lost(race: Race, maxsize: float) -> None:
 
 
 @pytest.mark.parametrize("maxsize", [0, 1, 5])
-def test_no_item_of_a_queue_is_lost(race: Race, maxsize: int) -> None:
+@in_rounds
+def test_no_item_of_a_queue_is_lost(race: Round, maxsize: int) -> None:
     line: Queue[int] = Queue(maxsize)
     books = Books()
 
@@ -180,7 +194,8 @@ def test_no_item_of_a_queue_is_lost(race: Race, maxsize: int) -> None:
 
 
 @pytest.mark.parametrize("maxsize", [0, 1])
-def test_no_item_of_a_select_is_lost(race: Race, maxsize: int) -> None:
+@in_rounds
+def test_no_item_of_a_select_is_lost(race: Round, maxsize: int) -> None:
     left: Channel[int] = Channel(maxsize)
     right: Channel[int] = Channel(maxsize)
     books = Books()
@@ -231,8 +246,9 @@ def test_no_item_of_a_select_is_lost(race: Race, maxsize: int) -> None:
 
 
 @pytest.mark.parametrize("make", [Lock, RLock, Semaphore, BoundedSemaphore])
+@in_rounds
 def test_no_lock_is_lost_and_none_is_had_twice(
-    race: Race, make: Callable[[], Any]
+    race: Round, make: Callable[[], Any]
 ) -> None:
     lock = make()
     entered, plain = AtomicInt(), 0
@@ -257,7 +273,8 @@ def test_no_lock_is_lost_and_none_is_had_twice(
 
 
 @pytest.mark.parametrize("make", [Semaphore, BoundedSemaphore])
-def test_no_permit_of_three_is_lost(race: Race, make: Callable[[int], Any]) -> None:
+@in_rounds
+def test_no_permit_of_three_is_lost(race: Round, make: Callable[[int], Any]) -> None:
     semaphore = make(3)
     inside, most = AtomicInt(), AtomicInt()
 
@@ -280,7 +297,8 @@ def test_no_permit_of_three_is_lost(race: Race, make: Callable[[int], Any]) -> N
 # --- wake-ups -------------------------------------------------------------------------
 
 
-def test_no_notification_is_lost(race: Race) -> None:
+@in_rounds
+def test_no_notification_is_lost(race: Round) -> None:
     """A bounded buffer: whoever is notified and gives up must pass it on."""
     lock = Lock()
     has_room, has_items = Condition(lock), Condition(lock)
@@ -316,7 +334,8 @@ def test_no_notification_is_lost(race: Race) -> None:
     books.check()
 
 
-def test_no_token_of_an_event_is_lost(race: Race) -> None:
+@in_rounds
+def test_no_token_of_an_event_is_lost(race: Round) -> None:
     """An event that resets itself lets one in at a time: a lock, made of wake-ups."""
     door = Event(autoreset=True)
     door.set()
@@ -340,7 +359,8 @@ def test_no_token_of_an_event_is_lost(race: Race) -> None:
     assert not door.wait(0)
 
 
-def test_a_set_event_leaves_nobody_behind(race: Race) -> None:
+@in_rounds
+def test_a_set_event_leaves_nobody_behind(race: Round) -> None:
     """One event after the other: whoever takes it away sets it."""
     place: deque[Event] = deque([Event()])
 
@@ -369,7 +389,8 @@ def test_a_set_event_leaves_nobody_behind(race: Race) -> None:
     race.run([turn, wait_for_turn], [turn], [serve], lambda: current().set())
 
 
-def test_no_wake_of_a_waiter_is_lost(race: Race) -> None:
+@in_rounds
+def test_no_wake_of_a_waiter_is_lost(race: Round) -> None:
     """Who parks is woken for what was put aside, and looks at nothing else."""
     books = Books()
     places: list[tuple[Waiter, deque[int]]] = []
@@ -409,7 +430,8 @@ def test_no_wake_of_a_waiter_is_lost(race: Race) -> None:
 # --- those that come together ---------------------------------------------------------
 
 
-def test_who_passes_a_barrier_does_not_pass_alone(race: Race) -> None:
+@in_rounds
+def test_who_passes_a_barrier_does_not_pass_alone(race: Round) -> None:
     partners: Channel[tuple[Barrier, list[int]]] = Channel(math.inf)
     passed = AtomicInt()
     alone: list[list[int]] = []
@@ -446,7 +468,8 @@ def test_who_passes_a_barrier_does_not_pass_alone(race: Race) -> None:
     assert alone == []
 
 
-def test_who_waits_for_a_latch_goes_on(race: Race) -> None:
+@in_rounds
+def test_who_waits_for_a_latch_goes_on(race: Round) -> None:
     latches: Channel[Latch] = Channel(8)
     counted, passed = AtomicInt(), AtomicInt()
 
@@ -473,7 +496,8 @@ def test_who_waits_for_a_latch_goes_on(race: Race) -> None:
     assert counted.load() == 0
 
 
-def test_once_is_done_once_whoever_gives_up(race: Race) -> None:
+@in_rounds
+def test_once_is_done_once_whoever_gives_up(race: Round) -> None:
     shared: Channel[tuple[Once[object], list[object]]] = Channel(8)
     wrong: list[object] = []
 
@@ -510,7 +534,8 @@ def test_once_is_done_once_whoever_gives_up(race: Race) -> None:
 # --- tasks and time -------------------------------------------------------------------
 
 
-def test_no_end_of_a_task_is_lost(race: Race) -> None:
+@in_rounds
+def test_no_end_of_a_task_is_lost(race: Round) -> None:
     """Whatever becomes of those that wait, each task that starts ends once."""
     started, ended = AtomicInt(), AtomicInt()
 
@@ -546,7 +571,8 @@ def test_no_end_of_a_task_is_lost(race: Race) -> None:
     assert started.load() == ended.load() > 0
 
 
-def test_every_sleep_ends(race: Race) -> None:
+@in_rounds
+def test_every_sleep_ends(race: Round) -> None:
     begun, ended = AtomicInt(), AtomicInt()
 
     def nap(dice: Dice, timeout: float | None) -> None:
@@ -564,7 +590,8 @@ def test_every_sleep_ends(race: Race) -> None:
     assert begun.load() == ended.load() > 0
 
 
-def test_every_child_of_a_group_ends_before_it(race: Race) -> None:
+@in_rounds
+def test_every_child_of_a_group_ends_before_it(race: Round) -> None:
     class ExpectedError(Exception):
         pass
 

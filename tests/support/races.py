@@ -1,13 +1,15 @@
 """Many users of one thing, of whom some give up at any moment.
 
-A race takes a number of steps, shared among all who take part at once:
+A round is a number of steps, taken by all who take part at once:
 
 * tasks, plain threads and main, each step in a scope that is cancelled at random;
 * tasks that are cancelled themselves, in the middle of whatever they do;
 * tasks and plain threads that are patient: nothing ends their steps but success. They
   are what a lost wake-up would hang.
 
-Beside them are servers: they work until they are told that the steps are over.
+Beside them are servers: they work until they are told that the steps are over. Rounds
+are short, since whoever comes next may well set right what went wrong before: at the
+end of a round nobody comes.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from support.gates import join, until
 
@@ -30,21 +32,27 @@ Server = Callable[[], object]
 TIMEOUTS = (0.0, 1e-6, 1e-5, 1e-4, 1e-3, None, None)
 GENERATION = 4  # tasks that are cancelled, at a time
 LIFE = 12  # steps of theirs
+ROUND = 200  # steps
+PATIENT = 20  # of those, by each of the three that are patient
 
 
-def new_seed() -> int:
-    """Return a seed that the test's output tells; TASKRT_STRESS_SEED repeats one."""
+def rounds(steps: int) -> Iterator[Round]:
+    """Give as many rounds as take so many steps, with dice of a seed that is printed.
+
+    TASKRT_STRESS_SEED repeats a seed.
+    """
     seed = int(os.environ.get("TASKRT_STRESS_SEED", time.time_ns() % 1_000_000))
     print(f"TASKRT_STRESS_SEED={seed}")
-    return seed
+    for number in range(-(-steps // ROUND)):
+        yield Round(random.Random(f"{seed} {number}"))
 
 
-class Race:
-    """One race; `run` returns when all have ended, and raises their first error."""
+class Round:
+    """One round; `run` returns when all have ended, and raises their first error."""
 
-    def __init__(self, steps: int) -> None:
-        self.left = AtomicInt(steps)
-        self.dice = random.Random(new_seed())
+    def __init__(self, dice: random.Random) -> None:
+        self.dice = dice
+        self.left = AtomicInt(ROUND - 3 * PATIENT)
         self.errors: list[BaseException] = []
         self.scopes: list[CancelScope] = [CancelScope() for _ in range(6)]
         self.over = False
@@ -108,9 +116,11 @@ class Race:
 
     def _stubborn(self, number: int, steps: Sequence[Step]) -> None:
         dice = self._new_dice(number)
-        while self._take():
+        for _ in range(PATIENT):
+            if self.errors:
+                return
             steps[number % len(steps)](dice, None)
-            if number < 2 and dice.random() < 0.01:
+            if number < 2 and dice.random() < 0.1:
                 taskrt.yield_now()
 
     def _cautious(self, number: int, steps: Sequence[Step]) -> None:
