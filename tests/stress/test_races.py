@@ -1,8 +1,10 @@
 """Nothing is lost when waits end at the moment they are served: a million steps each.
 
 In each of many rounds a primitive has users that time out, are cancelled by scope or by
-task, or wait for as long as it takes, see support/races.py. What was handed out is added
-up, and whoever was left behind hangs the test. Short runs are part of the suite, TASKRT_STRESS_STEPS sets the long ones, and
+task, or wait for as long as it takes, see support/races.py. What was handed out is
+added up, and whoever was left behind hangs the test.
+
+Short runs are part of the suite. TASKRT_STRESS_STEPS sets the length of the long ones;
 tools/test-with-chaos makes them on a build that holds threads up at random.
 """
 
@@ -299,7 +301,7 @@ def test_no_permit_of_three_is_lost(race: Round, make: Callable[[int], Any]) -> 
 
 @in_rounds
 def test_no_notification_is_lost(race: Round) -> None:
-    """A bounded buffer: whoever is notified and gives up must pass it on."""
+    """A buffer for one item: whoever is notified and gives up must pass it on."""
     lock = Lock()
     has_room, has_items = Condition(lock), Condition(lock)
     buffer: deque[int] = deque()
@@ -308,7 +310,7 @@ def test_no_notification_is_lost(race: Round) -> None:
 
     def put(dice: Dice, timeout: float | None) -> None:
         with lock:
-            if has_room.wait_for(lambda: len(buffer) < 3, timeout):
+            if has_room.wait_for(lambda: not buffer, timeout):
                 number = books.new()
                 buffer.append(number)
                 books.has_put(number)
