@@ -23,6 +23,6 @@ def rows(*, quick: bool) -> Iterator[Row]:
             value=median(samples),
             unit="s",
             budget=Budget(1.0),
-            note=f"{min(samples):.2f} to {max(samples):.2f} s, {busy:.2f} s of processor",
+            note=f"{min(samples):.2f} to {max(samples):.2f}, processor {busy:.2f} s",
             samples=samples,
         )
