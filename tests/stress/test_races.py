@@ -4,122 +4,44 @@ In each of many rounds a primitive has users that time out, are cancelled by sco
 task, or wait for as long as it takes, see support/races.py. What was handed out is
 added up, and whoever was left behind hangs the test.
 
-Short runs are part of the suite. TASKRT_STRESS_STEPS sets the length of the long ones;
+Short runs are part of the suite; conftest.py says how long the long ones are, and
 tools/test-with-chaos makes them on a build that holds threads up at random.
 """
 
 from __future__ import annotations
 
-import functools
 import math
-import os
 import queue
 import random
-import sys
-import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.races import Round, rounds
+from support.races import Books, Round, in_rounds
 
-import taskrt
 from taskrt import (
     AtomicInt,
-    Barrier,
     BoundedSemaphore,
-    CancelledError,
     Channel,
     ChannelClosed,
     Condition,
     Event,
-    Latch,
     Lock,
-    Once,
     Queue,
     RLock,
     Semaphore,
     ShutDown,
-    TaskGroup,
     Waiter,
     fetch,
     select,
-    sleep,
     spawn,
-    wait,
     yield_now,
 )
 
 Dice = random.Random
-MANY = int(os.environ.get("TASKRT_STRESS_STEPS", "1000000"))
-Resize = Callable[[int], object]
 
 pytestmark = pytest.mark.usefixtures("nervous")
-
-
-@pytest.fixture
-def nervous() -> Iterator[None]:
-    """Let threads take turns at the interpreter as often as it can."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
-
-
-LONG = [pytest.mark.stress, pytest.mark.timeout(3600)]
-SIZES = os.environ.get("TASKRT_STRESS_THREADS", "1,2,8").split(",")
-
-
-@pytest.fixture(
-    params=[
-        pytest.param((2, 1500), id="short"),
-        *[
-            pytest.param((int(size), MANY), id=f"{size} threads", marks=LONG)
-            for size in SIZES
-        ],
-    ]
-)
-def race(request: pytest.FixtureRequest, set_num_threads: Resize) -> Iterable[Round]:
-    """Give rounds of few or many steps together, in a pool of some size."""
-    size, steps = request.param
-    set_num_threads(size)
-    return rounds(steps)
-
-
-def in_rounds(body: Callable[..., None]) -> Callable[..., None]:
-    """Make a test of what is to be done in each round."""
-
-    @functools.wraps(body)
-    def test(race: Iterable[Round], **parameters: object) -> None:
-        for one in race:
-            body(race=one, **parameters)
-
-    return test
-
-
-class Books:
-    """How much has gone in and out; any thread."""
-
-    def __init__(self) -> None:
-        self.numbers = AtomicInt()
-        self.put, self.got = AtomicInt(), AtomicInt()
-        self.put_count, self.got_count = AtomicInt(), AtomicInt()
-
-    def new(self) -> int:
-        return self.numbers.fetch_add(1) + 1
-
-    def has_put(self, number: int) -> None:
-        self.put.fetch_add(number)
-        self.put_count.fetch_add(1)
-
-    def has_got(self, number: int) -> None:
-        self.got.fetch_add(number)
-        self.got_count.fetch_add(1)
-
-    def check(self) -> None:
-        assert self.got_count.load() == self.put_count.load() > 0
-        assert self.got.load() == self.put.load()
 
 
 # --- items ----------------------------------------------------------------------------
@@ -428,207 +350,3 @@ def test_no_wake_of_a_waiter_is_lost(race: Round) -> None:
 
     race.run([put], [put], [serve, serve], close)
     books.check()
-
-
-# --- those that come together ---------------------------------------------------------
-
-
-@in_rounds
-def test_who_passes_a_barrier_does_not_pass_alone(race: Round) -> None:
-    partners: Channel[tuple[Barrier, list[int]]] = Channel(math.inf)
-    passed = AtomicInt()
-    alone: list[list[int]] = []
-
-    def come(dice: Dice, timeout: float | None) -> None:
-        barrier, indices = Barrier(2), list[int]()
-        partners.put((barrier, indices))
-        try:
-            indices.append(barrier.wait(timeout))
-        except threading.BrokenBarrierError:
-            return
-        except BaseException:
-            barrier.abort()
-            raise
-        passed.fetch_add(1)
-
-    def serve() -> bool:
-        try:
-            barrier, indices = partners.get()
-        except ChannelClosed:
-            return False
-        try:
-            mine = barrier.wait()
-        except threading.BrokenBarrierError:
-            if indices:
-                alone.append(indices)
-        else:
-            if indices and sorted((mine, *indices)) != [0, 1]:
-                alone.append(indices)
-        return True
-
-    race.run([come], [come], [serve], partners.close)
-    assert passed.load() > 0
-    assert alone == []
-
-
-@in_rounds
-def test_who_waits_for_a_latch_goes_on(race: Round) -> None:
-    latches: Channel[Latch] = Channel(8)
-    counted, passed = AtomicInt(), AtomicInt()
-
-    def come(dice: Dice, timeout: float | None) -> None:
-        latch = Latch(2)
-        for _ in range(2):
-            latches.put(latch)
-            counted.fetch_add(1)
-        if latch.wait(timeout):
-            passed.fetch_add(1)
-            assert latch.count == 0
-
-    def serve() -> bool:
-        try:
-            latch = latches.get()
-        except ChannelClosed:
-            return False
-        latch.count_down()
-        counted.fetch_sub(1)
-        return True
-
-    race.run([come], [come], [serve], latches.close)
-    assert passed.load() > 0
-    assert counted.load() == 0
-
-
-@in_rounds
-def test_once_is_done_once_whoever_gives_up(race: Round) -> None:
-    shared: Channel[tuple[Once[object], list[object]]] = Channel(8)
-    wrong: list[object] = []
-
-    def come(dice: Dice, timeout: float | None) -> None:
-        done: list[object] = []
-
-        @taskrt.once
-        def make() -> object:
-            yield_now()
-            taskrt.checkpoint()
-            done.append(object())
-            return done[-1]
-
-        shared.put((make, done))
-        check(make, done)
-
-    def check(make: Once[object], done: list[object]) -> None:
-        got = make()
-        if len(done) != 1 or got is not done[0]:
-            wrong.append(got)
-
-    def serve() -> bool:
-        try:
-            make, done = shared.get()
-        except ChannelClosed:
-            return False
-        check(make, done)
-        return True
-
-    race.run([come], [come], [serve], shared.close)
-    assert wrong == []
-
-
-# --- tasks and time -------------------------------------------------------------------
-
-
-@in_rounds
-def test_no_end_of_a_task_is_lost(race: Round) -> None:
-    """Whatever becomes of those that wait, each task that starts ends once."""
-    started, ended = AtomicInt(), AtomicInt()
-
-    def body(mode: float) -> int:
-        started.fetch_add(1)
-        try:
-            if mode < 0.3:
-                yield_now()
-            elif mode < 0.5:
-                sleep(1e-5)
-            elif mode < 0.6:
-                fetch(spawn(yield_now))
-            return 7
-        finally:
-            ended.fetch_add(1)
-
-    def use(dice: Dice, timeout: float | None) -> None:
-        tasks = [spawn(body, dice.random()) for _ in range(2)]
-        if dice.random() < 0.2:
-            tasks[0].cancel()
-        try:
-            if wait(*tasks, timeout=timeout):
-                assert all(task.done() for task in tasks)
-            assert fetch(tasks[1], timeout) == 7
-            assert fetch(tasks[0], timeout) == 7
-        except (TimeoutError, CancelledError):
-            pass
-
-    race.run([use], [use])
-    taskrt.wait(spawn(int))
-    while taskrt.stats()["live"]:
-        yield_now()
-    assert started.load() == ended.load() > 0
-
-
-@in_rounds
-def test_every_sleep_ends(race: Round) -> None:
-    begun, ended = AtomicInt(), AtomicInt()
-
-    def nap(dice: Dice, timeout: float | None) -> None:
-        begun.fetch_add(1)
-        try:
-            sleep(timeout if timeout is not None else 2e-5)
-        finally:
-            ended.fetch_add(1)
-
-    def nap_for_ever(dice: Dice, timeout: float | None) -> None:
-        with taskrt.move_on_after(dice.choice((1e-5, 1e-4, 1e-3))):
-            nap(dice, 1e6)
-
-    race.run([nap, nap, nap_for_ever], [nap])
-    assert begun.load() == ended.load() > 0
-
-
-@in_rounds
-def test_every_child_of_a_group_ends_before_it(race: Round) -> None:
-    class ExpectedError(Exception):
-        pass
-
-    live = AtomicInt()
-
-    def child(mine: AtomicInt, mode: float, channel: Channel[int]) -> None:
-        mine.fetch_add(1)
-        live.fetch_add(1)
-        try:
-            if mode < 0.2:
-                raise ExpectedError
-            if mode < 0.5:
-                channel.get(1e-4)
-            elif mode < 0.7:
-                yield_now()
-        except queue.Empty:
-            pass
-        finally:
-            live.fetch_sub(1)
-            mine.fetch_sub(1)
-
-    def use(dice: Dice, timeout: float | None) -> None:
-        channel: Channel[int] = Channel()
-        mine = AtomicInt()
-        try:
-            with TaskGroup() as group:
-                for _ in range(3):
-                    group.spawn(child, mine, dice.random(), channel)
-                if timeout is not None:
-                    sleep(timeout)
-        except* ExpectedError:
-            pass
-        finally:
-            assert mine.load() == 0
-
-    race.run([use], [use])
-    assert live.load() == 0

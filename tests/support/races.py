@@ -14,11 +14,12 @@ end of a round nobody comes.
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from support.gates import join, until
 
@@ -160,3 +161,38 @@ class Round:
                     task.result()
                 except CancelledError:
                     pass
+
+
+def in_rounds(body: Callable[..., None]) -> Callable[..., None]:
+    """Make a test of what is to be done in each round."""
+
+    @functools.wraps(body)
+    def test(race: Iterable[Round], **parameters: object) -> None:
+        for one in race:
+            body(race=one, **parameters)
+
+    return test
+
+
+class Books:
+    """How much has gone in and out; any thread."""
+
+    def __init__(self) -> None:
+        self.numbers = AtomicInt()
+        self.put, self.got = AtomicInt(), AtomicInt()
+        self.put_count, self.got_count = AtomicInt(), AtomicInt()
+
+    def new(self) -> int:
+        return self.numbers.fetch_add(1) + 1
+
+    def has_put(self, number: int) -> None:
+        self.put.fetch_add(number)
+        self.put_count.fetch_add(1)
+
+    def has_got(self, number: int) -> None:
+        self.got.fetch_add(number)
+        self.got_count.fetch_add(1)
+
+    def check(self) -> None:
+        assert self.got_count.load() == self.put_count.load() > 0
+        assert self.got.load() == self.put.load()
