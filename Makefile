@@ -70,6 +70,7 @@ stress: $(VENV)/installed $(VENV)/test-tools
 	$(MAKE) ctest SANITIZE=address,undefined
 	$(MAKE) ctest SANITIZE=thread
 	pytest -m stress $(PYTEST_ARGS)
+	tools/test-with-chaos $(PYTHON)
 
 bench: $(VENV)/installed $(VENV)/bench-tools
 	python tests/bench/run.py

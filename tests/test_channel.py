@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from support.gates import here, join, until_suspended
+from support.gates import here, join, pinned, until_suspended
 
 from taskrt import (
     Cancelled,
@@ -173,6 +173,34 @@ def test_who_waits_longest_is_served_first(threads: int) -> None:
         until_suspended(*putters)
     assert [channel.get() for _ in range(3)] == [0, 1, 2]
     wait(*putters)
+
+
+@each_size
+def test_an_item_is_for_who_waits(maxsize: float) -> None:
+    """Though it has not run yet when the next one comes and takes what is there.
+
+    So nobody starves: neither side is ever overtaken."""
+    channel: Channel[int] = Channel(maxsize)
+    waiter = pinned(channel.get)
+    until_suspended(waiter)
+    channel.put_nowait(1)
+    with pytest.raises(queue.Empty):
+        channel.get_nowait()
+    assert fetch(waiter) == 1
+
+
+@pytest.mark.parametrize("maxsize", [0, 1, 3])
+def test_room_is_for_who_waits(maxsize: int) -> None:
+    channel: Channel[int] = Channel(maxsize)
+    for i in range(maxsize):
+        channel.put_nowait(i)
+    waiter = pinned(channel.put, maxsize)
+    until_suspended(waiter)
+    assert channel.get_nowait() == 0
+    with pytest.raises(queue.Full):
+        channel.put_nowait(100)
+    assert drain(channel) == list(range(1, maxsize + 1))
+    fetch(waiter)
 
 
 def test_nowait_needs_the_other_side(threads: int) -> None:

@@ -51,6 +51,7 @@ class Ledger:
             try:
                 self.got.append(get(self.channel))
             except queue.Empty:
+                taskrt.yield_now()  # to who closes it, if that is this thread's
                 continue
             except ChannelClosed:
                 return

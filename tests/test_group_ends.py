@@ -353,7 +353,7 @@ def test_ctrl_c_ends_the_program_after_its_tasks() -> None:
             try:
                 taskrt._core.Event().wait()
             finally:
-                print("cleaned up", flush=True)
+                print("cleaned up\\n", end="", flush=True)
 
         press = lambda: os.kill(os.getpid(), signal.SIGINT)
         with taskrt.TaskGroup() as group:

@@ -97,15 +97,11 @@ class Gate:
         self.close()
 
     def _run(self) -> None:
-        # A plain thread runs the task that it waits for, unless a worker was faster.
-        while not self._started.is_set():
-            self._task = taskrt.spawn(self._body)
-            taskrt.wait(self._task)
+        self._task = pinned(self._body)
+        taskrt.wait(self._task)  # runs it here: no other thread may
         self._task.defuse()
 
     def _body(self) -> object:
-        if threading.current_thread() is not self._thread:
-            return None
         self._started.set()
         self._opened.wait()
         if self._error is not None:

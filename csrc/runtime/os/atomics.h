@@ -20,59 +20,63 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "os/chaos.h"
+
 #define trt_load_relaxed(p) atomic_load_explicit((p), memory_order_relaxed)
-#define trt_load_acquire(p) atomic_load_explicit((p), memory_order_acquire)
-#define trt_load_seq_cst(p) atomic_load_explicit((p), memory_order_seq_cst)
+#define trt_load_acquire(p) TRT_CHAOTIC(atomic_load_explicit((p), memory_order_acquire))
+#define trt_load_seq_cst(p) TRT_CHAOTIC(atomic_load_explicit((p), memory_order_seq_cst))
 
 #define trt_store_relaxed(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
-#define trt_store_release(p, v) atomic_store_explicit((p), (v), memory_order_release)
-#define trt_store_seq_cst(p, v) atomic_store_explicit((p), (v), memory_order_seq_cst)
+#define trt_store_release(p, v)                                                        \
+    TRT_CHAOTIC_STORE(atomic_store_explicit((p), (v), memory_order_release))
+#define trt_store_seq_cst(p, v)                                                        \
+    TRT_CHAOTIC_STORE(atomic_store_explicit((p), (v), memory_order_seq_cst))
 
 /* Store `v`, return what was there. */
 #define trt_exchange_relaxed(p, v)                                                     \
-    atomic_exchange_explicit((p), (v), memory_order_relaxed)
+    TRT_CHAOTIC(atomic_exchange_explicit((p), (v), memory_order_relaxed))
 #define trt_exchange_acq_rel(p, v)                                                     \
-    atomic_exchange_explicit((p), (v), memory_order_acq_rel)
+    TRT_CHAOTIC(atomic_exchange_explicit((p), (v), memory_order_acq_rel))
 #define trt_exchange_seq_cst(p, v)                                                     \
-    atomic_exchange_explicit((p), (v), memory_order_seq_cst)
+    TRT_CHAOTIC(atomic_exchange_explicit((p), (v), memory_order_seq_cst))
 
 /* Compare and swap, never failing without a reason. True: it was `*expected` and is now
  * `desired`. False: `*expected` now holds what was found. */
 #define trt_cas_relaxed(p, expected, desired)                                          \
-    atomic_compare_exchange_strong_explicit(                                           \
-        (p), (expected), (desired), memory_order_relaxed, memory_order_relaxed)
+    TRT_CHAOTIC(atomic_compare_exchange_strong_explicit(                               \
+        (p), (expected), (desired), memory_order_relaxed, memory_order_relaxed))
 #define trt_cas_acq_rel(p, expected, desired)                                          \
-    atomic_compare_exchange_strong_explicit(                                           \
-        (p), (expected), (desired), memory_order_acq_rel, memory_order_acquire)
+    TRT_CHAOTIC(atomic_compare_exchange_strong_explicit(                               \
+        (p), (expected), (desired), memory_order_acq_rel, memory_order_acquire))
 #define trt_cas_seq_cst(p, expected, desired)                                          \
-    atomic_compare_exchange_strong_explicit(                                           \
-        (p), (expected), (desired), memory_order_seq_cst, memory_order_acquire)
+    TRT_CHAOTIC(atomic_compare_exchange_strong_explicit(                               \
+        (p), (expected), (desired), memory_order_seq_cst, memory_order_acquire))
 
 /* Read-modify-write; the value is the one before the operation. */
 #define trt_fetch_add_relaxed(p, v)                                                    \
-    atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
+    TRT_CHAOTIC(atomic_fetch_add_explicit((p), (v), memory_order_relaxed))
 #define trt_fetch_add_acq_rel(p, v)                                                    \
-    atomic_fetch_add_explicit((p), (v), memory_order_acq_rel)
+    TRT_CHAOTIC(atomic_fetch_add_explicit((p), (v), memory_order_acq_rel))
 #define trt_fetch_add_seq_cst(p, v)                                                    \
-    atomic_fetch_add_explicit((p), (v), memory_order_seq_cst)
+    TRT_CHAOTIC(atomic_fetch_add_explicit((p), (v), memory_order_seq_cst))
 #define trt_fetch_sub_relaxed(p, v)                                                    \
-    atomic_fetch_sub_explicit((p), (v), memory_order_relaxed)
+    TRT_CHAOTIC(atomic_fetch_sub_explicit((p), (v), memory_order_relaxed))
 #define trt_fetch_sub_acq_rel(p, v)                                                    \
-    atomic_fetch_sub_explicit((p), (v), memory_order_acq_rel)
+    TRT_CHAOTIC(atomic_fetch_sub_explicit((p), (v), memory_order_acq_rel))
 #define trt_fetch_sub_seq_cst(p, v)                                                    \
-    atomic_fetch_sub_explicit((p), (v), memory_order_seq_cst)
+    TRT_CHAOTIC(atomic_fetch_sub_explicit((p), (v), memory_order_seq_cst))
 #define trt_fetch_or_relaxed(p, v)                                                     \
-    atomic_fetch_or_explicit((p), (v), memory_order_relaxed)
+    TRT_CHAOTIC(atomic_fetch_or_explicit((p), (v), memory_order_relaxed))
 #define trt_fetch_or_acq_rel(p, v)                                                     \
-    atomic_fetch_or_explicit((p), (v), memory_order_acq_rel)
+    TRT_CHAOTIC(atomic_fetch_or_explicit((p), (v), memory_order_acq_rel))
 #define trt_fetch_or_seq_cst(p, v)                                                     \
-    atomic_fetch_or_explicit((p), (v), memory_order_seq_cst)
+    TRT_CHAOTIC(atomic_fetch_or_explicit((p), (v), memory_order_seq_cst))
 #define trt_fetch_and_relaxed(p, v)                                                    \
-    atomic_fetch_and_explicit((p), (v), memory_order_relaxed)
+    TRT_CHAOTIC(atomic_fetch_and_explicit((p), (v), memory_order_relaxed))
 #define trt_fetch_and_acq_rel(p, v)                                                    \
-    atomic_fetch_and_explicit((p), (v), memory_order_acq_rel)
+    TRT_CHAOTIC(atomic_fetch_and_explicit((p), (v), memory_order_acq_rel))
 #define trt_fetch_and_seq_cst(p, v)                                                    \
-    atomic_fetch_and_explicit((p), (v), memory_order_seq_cst)
+    TRT_CHAOTIC(atomic_fetch_and_explicit((p), (v), memory_order_seq_cst))
 
 /* TRT_THREAD_SANITIZER is 1 when ThreadSanitizer watches this build. */
 #if defined(__SANITIZE_THREAD__)

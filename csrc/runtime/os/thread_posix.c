@@ -5,6 +5,7 @@
 
 #ifndef _WIN32
 
+#include "os/chaos.h"
 #include "os/check.h"
 
 #include <errno.h>
@@ -40,21 +41,26 @@ trt_mutex_destroy(trt_mutex *m)
 void
 trt_mutex_lock(trt_mutex *m)
 {
+    trt_chaos();
     const int error = pthread_mutex_lock(&m->handle);
     TRT_ASSERT(error == 0);
+    trt_chaos();
 }
 
 bool
 trt_mutex_try_lock(trt_mutex *m)
 {
+    trt_chaos();
     return pthread_mutex_trylock(&m->handle) == 0;
 }
 
 void
 trt_mutex_unlock(trt_mutex *m)
 {
+    trt_chaos();
     const int error = pthread_mutex_unlock(&m->handle);
     TRT_ASSERT(error == 0);
+    trt_chaos();
 }
 
 void

@@ -7,6 +7,7 @@
 #define _WIN32_WINNT 0x0602 /* Windows 8: GetCurrentThreadStackLimits */
 #endif
 
+#include "os/chaos.h"
 #include "os/check.h"
 
 #include <windows.h>
@@ -42,19 +43,24 @@ trt_mutex_destroy(trt_mutex *m)
 void
 trt_mutex_lock(trt_mutex *m)
 {
+    trt_chaos();
     AcquireSRWLockExclusive(lock_of(m));
+    trt_chaos();
 }
 
 bool
 trt_mutex_try_lock(trt_mutex *m)
 {
+    trt_chaos();
     return TryAcquireSRWLockExclusive(lock_of(m)) != 0;
 }
 
 void
 trt_mutex_unlock(trt_mutex *m)
 {
+    trt_chaos();
     ReleaseSRWLockExclusive(lock_of(m));
+    trt_chaos();
 }
 
 void

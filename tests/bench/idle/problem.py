@@ -11,6 +11,7 @@ def rows(*, quick: bool) -> Iterator[Row]:
     for how, what in (
         ("asleep", "main sleeps"),
         ("waiting", "main waits for a task"),
+        ("10,000 sleepers", "10,000 tasks sleep"),
     ):
         share = call_in_child("idle.with_taskrt:cpu_share", 2, 60, how, seconds)
         yield Row(
