@@ -6,6 +6,7 @@
 """
 
 from taskrt.runtime import __version__ as __version__  # isort: skip  (first: greenlet)
+from taskrt.blocking_calls import run_blocking
 from taskrt.channels import Channel, Queue, select
 from taskrt.errors import (
     Cancelled,
@@ -105,6 +106,7 @@ __all__ = [
     "num_threads",
     "once",
     "race",
+    "run_blocking",
     "select",
     "set_num_threads",
     "shutdown",

@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn, TypedDict
+from typing import ClassVar, NoReturn, TypedDict
 
 from taskrt._config import available_cpus, read_settings
 from taskrt._greenlet import check_greenlet, quiet_greenlet
@@ -35,6 +36,9 @@ thread_id = _core.thread_id
 
 # Called before the runtime ends: by what starts tasks by itself.
 _before_end: list[Callable[[], None]] = []
+# Called after that, with whether the process exits: by what keeps threads of its own.
+# Each returns whether those have nothing left to do.
+_after_end: list[Callable[[bool], bool]] = []
 
 
 class Counters(TypedDict):
@@ -57,6 +61,7 @@ class Stats(TypedDict):
     workers: dict[int, Counters]
     foreign: Counters
     live: int
+    blocking: int
 
 
 class Info(TypedDict):
@@ -82,8 +87,8 @@ def stats() -> Stats:
     thread id) hold: tasks spawned; inlined, run as a call by the one that fetched;
     stolen, taken from another thread's queue; ran, ended after they had started; waits
     parked; sleeping threads woken by this one; sleeps; spurious_wakes, sleeps that
-    ended with nothing to do. ``live`` is how many tasks have not ended. Not a
-    suspension point; any thread.
+    ended with nothing to do. ``live`` is how many tasks have not ended, ``blocking``
+    how many calls of `run_blocking`. Not a suspension point; any thread.
     """
     return _core._stats()
 
@@ -106,7 +111,9 @@ def info() -> Info:
         "num_threads": num_threads(),
         "pool_threads": state["pool_threads"],
         "foreign_threads": sum(
-            thread is not threading.main_thread() for thread in threading.enumerate()
+            thread is not threading.main_thread()
+            and not isinstance(thread, HelperThread)
+            for thread in threading.enumerate()
         ),
         "available_cpus": available_cpus(),
         "asymmetric_barrier": state["membarrier"],
@@ -130,12 +137,18 @@ def shutdown(
     timeout  seconds to give the tasks, None for no limit
 
     Timers that are pending, and what `spawn_later` has not started, are cancelled. The
-    next spawn after a complete shutdown starts the runtime anew. Raises
+    next spawn after a complete shutdown starts the runtime anew. Calls of
+    `run_blocking` that run are waited for like tasks, but cannot be cancelled: then
+    False is returned, and the process's exit waits for them. Raises
     RuntimeError on another thread than main or inside a task. A suspension point.
     """
     if threading.current_thread() is threading.main_thread():
         _stop_starting()
-    return _core._shutdown(wait, cancel, timeout)
+    ended = _core._shutdown(wait, cancel, timeout)
+    if wait or cancel:
+        for close in _after_end:
+            ended = close(False) and ended
+    return ended
 
 
 def _stop_starting() -> None:
@@ -146,7 +159,11 @@ def _stop_starting() -> None:
 
 def _at_exit(late: bool) -> None:
     _stop_starting()
-    _core._at_exit(late)
+    try:
+        _core._at_exit(late)
+    finally:
+        for close in _after_end:
+            close(True)
 
 
 def get_include() -> str:
@@ -172,23 +189,62 @@ def _install_hooks() -> None:
         os.register_at_fork(after_in_child=_core._after_fork)
 
 
+class HelperThread(threading.Thread):
+    """A thread of taskrt's own that makes calls, and brings nothing while it has none.
+
+    The system lists a thread for a moment longer than Python does: its number is kept
+    that long, so that it is not taken for a stranger's.
+    """
+
+    BURIAL_S = 1.0
+    _ended: ClassVar[dict[int, float]] = {}  # native ids, and when
+
+    def note_end(self) -> None:
+        """Say that this thread, the calling one, is about to end."""
+        now = time.monotonic()
+        for number, when in list(self._ended.items()):
+            if now - when > self.BURIAL_S:
+                self._ended.pop(number, None)
+        self._ended[threading.get_native_id()] = now
+
+    @classmethod
+    def native_ids(cls) -> set[int | None]:
+        """Return the system's numbers of those that it may list now."""
+        now = time.monotonic()
+        ended = list(cls._ended.items())
+        return {
+            *(number for number, when in ended if now - when <= cls.BURIAL_S),
+            *(t.native_id for t in threading.enumerate() if isinstance(t, cls)),
+        }
+
+
 def _something_may_come(pool: list[int], debug: bool) -> bool:
     """Tell whether something else than tasks may end a wait of main.
 
-    Called on main when all else sleeps for good. Signal handlers may, and other
-    threads: with TASKRT_DEBUG those that Python knows, otherwise all of the process.
+    Called on main when all else sleeps for good and no call of run_blocking is left.
+    Signal handlers may, and other threads: with TASKRT_DEBUG those that Python knows,
+    otherwise all of the process.
     """
     ours = {threading.main_thread().ident, *pool}
-    if any(thread.ident not in ours for thread in threading.enumerate()):
+    if any(
+        thread.ident not in ours and not isinstance(thread, HelperThread)
+        for thread in threading.enumerate()
+    ):
         return True
-    handlers = map(signal.getsignal, signal.valid_signals())
+    # Those that tell of a crash, which faulthandler handles, end no wait.
+    crashes = {"SIGSEGV", "SIGFPE", "SIGABRT", "SIGBUS", "SIGILL"}
+    others = signal.valid_signals() - {getattr(signal, name, 0) for name in crashes}
+    handlers = map(signal.getsignal, others)
     known = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
     if any(handler not in known for handler in handlers):
         return True
     if debug:
         return False
     tasks = Path("/proc/self/task")
-    return not tasks.is_dir() or len(list(tasks.iterdir())) > len(ours)
+    if not tasks.is_dir():
+        return True
+    listed = {int(path.name) for path in tasks.iterdir()}
+    return len(listed - HelperThread.native_ids()) > len(ours)
 
 
 def _end_child(error: BaseException | None) -> NoReturn:

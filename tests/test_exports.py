@@ -54,6 +54,7 @@ PUBLIC_NAMES = [
     "num_threads",
     "once",
     "race",
+    "run_blocking",
     "select",
     "set_num_threads",
     "shutdown",

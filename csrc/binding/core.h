@@ -362,6 +362,8 @@ size_t fiber_suspended(Worker *w);
 void fiber_cancel_all(Worker *w);
 PyObject *fiber_runner(PyObject *, PyObject *);
 
+/* Note what main leaves to others as things are now. */
+void hub_choose(Worker *w);
 /* Take and claim the next task for this worker, or NULL. New reference. */
 TaskObject *hub_next_task(Worker *w);
 /* Serve until the worker is to end. The body of a hub. */
@@ -462,6 +464,7 @@ typedef struct Core {
     /* Foreign threads that the interpreter will join and that are running a task: what
      * others wait for can still come from there. */
     _Atomic(uint32_t) foreign_running;
+    _Atomic(uint32_t) calls;         /* of run_blocking() that have not ended */
     _Atomic(uint64_t) detached_live; /* detached tasks that have not ended */
     uint32_t chosen_threads;       /* by set_num_threads; 0: as the environment says */
     _Atomic(uint32_t) timed_waits; /* fibers that a timer will wake */
@@ -525,6 +528,11 @@ bool lifecycle_takes_nothing(Worker *w);
 bool exit_asleep(trt_worker *base);
 /* How many tasks have not ended; exact once it is 0. Any thread. */
 uint64_t exit_live_tasks(void);
+/* Have main look again, if it waits, whether anything can still come. */
+void lifecycle_let_main_look(void);
+/* Give what a foreign thread has spawned and not run to others: it ends, or is about to
+ * do nothing for a while. What is pinned to it is lost. No Python. */
+void lifecycle_leave_behind(Worker *w);
 /* Have all pool threads look again at what they are to do. */
 void lifecycle_unpark_all(void);
 /* The process has been forked by a task whose function has just returned `result`, or
@@ -538,6 +546,17 @@ PyObject *core_stats(PyObject *, PyObject *);
 PyObject *core_state(PyObject *, PyObject *);
 PyObject *core_at_exit(PyObject *, PyObject *);
 PyObject *core_on_collection(PyObject *, PyObject *const *, Py_ssize_t);
+
+/* ---- calls that block (calls.c) -------------------------------------------------- */
+
+/* Whether this thread runs a call of run_blocking(). */
+bool calls_run_here(void);
+/* In a forked child. */
+void calls_forget(void);
+PyObject *core_call_begin(PyObject *, PyObject *);
+PyObject *core_call_run(PyObject *, PyObject *);
+PyObject *core_call_end(PyObject *, PyObject *);
+PyObject *core_call_report(PyObject *, PyObject *const *, Py_ssize_t);
 
 /* ---- native work (native.c) ------------------------------------------------------ */
 

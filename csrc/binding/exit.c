@@ -52,7 +52,9 @@ is_quiescent(void)
         trt_load_seq_cst(&core->timed_waits) > 0 ||
         trt_load_seq_cst(&pool->poller.waits) > 0 ||
         trt_load_seq_cst(&core->foreign_running) > 0 ||
-        trt_injector_size(&pool->injector) > 0) {
+        /* [calls] before the inboxes below, where a call that has ended leaves what it
+         * has made ready. */
+        trt_load_seq_cst(&core->calls) > 0 || trt_injector_size(&pool->injector) > 0) {
         return false;
     }
     const bool cancels = trt_load_relaxed(&core->cancel_all);
@@ -107,7 +109,9 @@ exit_asleep(trt_worker *base)
             &main->base.parker); /* perhaps it was waiting for just this */
         return true;
     }
-    if (main->wants_quiet && (is_quiescent() || only_detached_left())) {
+    if (main->wants_quiet &&
+        (is_quiescent() ||
+         (only_detached_left() && trt_load_seq_cst(&core->calls) == 0))) {
         main->wants_quiet = false;
         fiber_ready_push(main, &main->root);
         return false;

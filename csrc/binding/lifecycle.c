@@ -204,15 +204,19 @@ lifecycle_leave_blocked(void)
 
 /* ---- threads that come and go ---------------------------------------------------- */
 
-/* At the end of a foreign thread; no Python here. */
-static void
-on_thread_end(void *arg)
+void
+lifecycle_let_main_look(void)
 {
-    Worker *const w = arg;
-    worker_current = NULL;
-    if (w->generation != trt_load_relaxed(&core->generation)) {
-        return; /* a parent's record */
+    Worker *const main = core->main;
+    if (main && main != worker_current &&
+        (trt_load_seq_cst(&core->draining) || trt_load_seq_cst(&core->main_waits))) {
+        trt_parker_unpark(&main->base.parker);
     }
+}
+
+void
+lifecycle_leave_behind(Worker *w)
+{
     trt_worker_hand_over(&w->base); /* or the rest stays where thieves find it */
     void *lost;
     while (trt_deque_steal(&w->pinned, &lost) == TRT_STEAL_GOT) {
@@ -223,6 +227,18 @@ on_thread_end(void *arg)
         trt_sleep_notify(&w->base.pool->sleep);
         trt_pool_rouse(w->base.pool);
     }
+}
+
+/* At the end of a foreign thread; no Python here. */
+static void
+on_thread_end(void *arg)
+{
+    Worker *const w = arg;
+    worker_current = NULL;
+    if (w->generation != trt_load_relaxed(&core->generation)) {
+        return; /* a parent's record */
+    }
+    lifecycle_leave_behind(w);
     trt_mutex_lock(&core->life);
     w->next_free = core->free_foreign;
     core->free_foreign = w;
@@ -256,6 +272,8 @@ on_fork_child(void)
     trt_store_relaxed(&core->never_ran, 0);
     trt_store_relaxed(&core->detached_live, 0);
     trt_store_relaxed(&core->foreign_running, 0);
+    calls_forget();
+    trt_store_relaxed(&core->main_waits, false);
     trt_store_relaxed(&core->closing, false);
     trt_store_relaxed(&core->draining, false);
     trt_store_relaxed(&core->cancel_all, false);
@@ -429,8 +447,9 @@ is_joined_thread(void)
 bool
 lifecycle_accepts(Worker *w)
 {
-    if (!trt_load_relaxed(&core->closing) || (w && w->current->task)) {
-        return true;
+    if (!trt_load_relaxed(&core->closing) || (w && w->current->task) ||
+        (calls_run_here() && !core->exited)) {
+        return true; /* a call is waited for as tasks are */
     }
     /* Exit functions may still use taskrt: main runs what they spawn. */
     return core->exited && is_main_thread();
