@@ -6,7 +6,7 @@
 """
 
 from taskrt.runtime import __version__ as __version__  # isort: skip  (first: greenlet)
-from taskrt.blocking_calls import run_blocking
+from taskrt.blocking_calls import blocking, run_blocking
 from taskrt.channels import Channel, Queue, select
 from taskrt.errors import (
     Cancelled,
@@ -92,6 +92,7 @@ __all__ = [
     "Waiter",
     "as_completed",
     "available_cpus",
+    "blocking",
     "cancel_requested",
     "checkpoint",
     "current_task",

@@ -12,13 +12,14 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from taskrt import _core, runtime
 from taskrt._config import read_settings
 from taskrt._core import Waiter
 
-__all__ = ["run_blocking"]
+__all__ = ["blocking", "run_blocking"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -340,3 +341,40 @@ def run_blocking(fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -
         _pool.give_up(call)
         raise
     return call.outcome()
+
+
+class blocking:  # noqa: N801 - used as a statement
+    """A region of code that blocks its thread, and says so: ``with blocking(): ...``.
+
+    The code stays where it is, and so does what this thread has started, which waits
+    until the region ends. But tasks that nobody has started go on: a region that lasts
+    longer than 100 us brings in a spare thread for them, which ends what it has begun
+    and then rests. Regions within one another count once. In a region a task may wait
+    for others as always; the region is interrupted while its stack is left, and while
+    a task runs inside of it as a call. On threads other than main and the pool's it
+    does nothing. `run_blocking` is better where it can be used: it blocks no worker.
+
+    >>> import threading
+    >>> from taskrt import blocking, fetch, spawn
+    >>> event = threading.Event()
+    >>> task = spawn(event.set)
+    >>> with blocking():
+    ...     event.wait()
+    True
+    """
+
+    __module__ = "taskrt"
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """Begin. Not a suspension point."""
+        _core._blocking_begin()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End. Not a suspension point."""
+        _core._blocking_end()

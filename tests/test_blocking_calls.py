@@ -494,9 +494,3 @@ def test_ten_thousand_calls(make_pool: MakePool, threads: int, most: int) -> Non
     make_pool(most)
     tasks = [spawn(run_blocking, lambda n: n, n) for n in range(10_000)]
     assert sum(taskrt.fetch_all(tasks)) == sum(range(10_000))
-
-
-def test_a_thousand_calls(make_pool: MakePool, threads: int) -> None:
-    make_pool(5)
-    tasks = [spawn(run_blocking, lambda n: n, n) for n in range(1000)]
-    assert sum(taskrt.fetch_all(tasks)) == sum(range(1000))

@@ -40,6 +40,7 @@ PUBLIC_NAMES = [
     "Waiter",
     "as_completed",
     "available_cpus",
+    "blocking",
     "cancel_requested",
     "checkpoint",
     "current_task",

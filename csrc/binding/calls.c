@@ -32,7 +32,7 @@ end_count(Count *count)
         /* [calls] before the look at whether main waits: of this and main's saying that
          * it waits, which goes before its look here, one sees the other. */
         trt_fetch_sub_seq_cst(&core->calls, 1);
-        lifecycle_let_main_look();
+        exit_let_main_look();
     }
 }
 

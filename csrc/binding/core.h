@@ -172,6 +172,7 @@ bool task_cancel_pending(TaskObject *task);
  * others run. asyncio's running loop, and the hooks for asynchronous generators. */
 typedef struct Suspended {
     PyObject *loop, *firstiter, *finalizer; /* owned, or NULL */
+    uint32_t blocking;                      /* regions, see blocking.c */
 } Suspended;
 
 /* What a task's frame replaces in the thread state, to be put back when it ends. */
@@ -406,6 +407,12 @@ struct Worker {
     uint32_t generation;
     uint32_t stale; /* entries that were left in the queues by runs inline, at most */
     uint32_t breaths, looks, yields; /* counters for what happens now and then */
+    uint32_t blocking; /* regions around what runs here now, one in another */
+    /* When the outermost of those began, on the monotonic clock, and a bit; 0: there is
+     * none. See blocking.c. Its thread writes, the watch sets the bit [region-watch].
+     */
+    _Atomic(uint64_t) blocked_since;
+    bool is_spare;          /* pool threads: rests before it ends; under core->life */
     bool woken;             /* has been woken and has found nothing to run yet */
     bool prefers_unstarted; /* a fiber has yielded: start something before it resumes */
     bool guarded;           /* main: the interrupt handler is ours, see signals.c */
@@ -459,7 +466,8 @@ typedef struct Core {
     _Atomic(uint64_t) last_id;
     _Atomic(uint32_t) threads; /* N as configured; 0 while not started */
     _Atomic(uint32_t)
-        blocked; /* threads that sleep and leave pending tasks to others */
+        blocked;              /* threads that sleep and leave pending tasks to others */
+    _Atomic(uint32_t) spares; /* regions for which there is a thread more */
     _Atomic(uint64_t) never_ran; /* tasks cancelled before they started */
     /* Foreign threads that the interpreter will join and that are running a task: what
      * others wait for can still come from there. */
@@ -528,11 +536,6 @@ bool lifecycle_takes_nothing(Worker *w);
 bool exit_asleep(trt_worker *base);
 /* How many tasks have not ended; exact once it is 0. Any thread. */
 uint64_t exit_live_tasks(void);
-/* Have main look again, if it waits, whether anything can still come. */
-void lifecycle_let_main_look(void);
-/* Give what a foreign thread has spawned and not run to others: it ends, or is about to
- * do nothing for a while. What is pinned to it is lost. No Python. */
-void lifecycle_leave_behind(Worker *w);
 /* Have all pool threads look again at what they are to do. */
 void lifecycle_unpark_all(void);
 /* The process has been forked by a task whose function has just returned `result`, or
@@ -546,17 +549,6 @@ PyObject *core_stats(PyObject *, PyObject *);
 PyObject *core_state(PyObject *, PyObject *);
 PyObject *core_at_exit(PyObject *, PyObject *);
 PyObject *core_on_collection(PyObject *, PyObject *const *, Py_ssize_t);
-
-/* ---- calls that block (calls.c) -------------------------------------------------- */
-
-/* Whether this thread runs a call of run_blocking(). */
-bool calls_run_here(void);
-/* In a forked child. */
-void calls_forget(void);
-PyObject *core_call_begin(PyObject *, PyObject *);
-PyObject *core_call_run(PyObject *, PyObject *);
-PyObject *core_call_end(PyObject *, PyObject *);
-PyObject *core_call_report(PyObject *, PyObject *const *, Py_ssize_t);
 
 /* ---- native work (native.c) ------------------------------------------------------ */
 
@@ -606,6 +598,7 @@ PyObject *core_sum(PyObject *, PyObject *);
 
 extern PyType_Spec channel_spec, operation_spec;
 PyObject *core_select(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+#include "blocking.h"
 #include "spawn.h"
 
 /* signals.c: interrupts of the main thread while it runs somebody else's task. */

@@ -97,6 +97,16 @@ look_whether_hopeless(trt_worker *base)
     return !wait_interrupt(&main->root, WAKE_QUIET);
 }
 
+void
+exit_let_main_look(void)
+{
+    Worker *const main = core->main;
+    if (main && main != worker_current &&
+        (trt_load_seq_cst(&core->draining) || trt_load_seq_cst(&core->main_waits))) {
+        trt_parker_unpark(&main->base.parker);
+    }
+}
+
 bool
 exit_asleep(trt_worker *base)
 {
@@ -152,7 +162,8 @@ any_alive(void)
             return true;
         }
     }
-    return false;
+    unsigned long ident;
+    return blocking_watch_is_alive(&ident);
 }
 
 /* Raise Cancelled in the Python code that pool threads run now. The last resort at
@@ -176,6 +187,7 @@ stop_threads(Worker *w, uint64_t deadline)
 {
     trt_store_seq_cst(&core->stopping, true);
     lifecycle_unpark_all();
+    blocking_stop_watch();
     bool in_time = true;
     while (any_alive() && in_time) {
         if (signals_enter_sleep(w) < 0 || PyErr_CheckSignals() < 0) {

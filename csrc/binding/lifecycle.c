@@ -14,6 +14,9 @@ enum {
     STACK_BYTES = 16 << 20, /* virtual; chains of inlined tasks may be deep */
 };
 
+/* How long a spare thread rests: as long as those of run_blocking(). */
+static const uint64_t REST_NS = UINT64_C(10) * 1000 * 1000 * 1000;
+
 _Thread_local Worker *worker_current __attribute__((tls_model("initial-exec")));
 
 static pthread_key_t thread_end_key; /* its destructor gives a foreign record back */
@@ -25,10 +28,13 @@ static uint32_t
 target_threads(void)
 {
     const uint32_t n = trt_load_relaxed(&core->threads);
-    if (n == 1 && trt_load_relaxed(&core->blocked) > 0) {
-        return 2; /* the spare one, see lifecycle_enter_blocked */
+    if (n == 0) {
+        return 0;
     }
-    return n;
+    /* The spare ones, see blocking.c and lifecycle_enter_blocked. */
+    const uint32_t more = trt_load_seq_cst(&core->spares) +
+                          (n == 1 && trt_load_relaxed(&core->blocked) > 0);
+    return n + more < TRT_POOL_MAX_THREADS ? n + more : TRT_POOL_MAX_THREADS;
 }
 
 bool
@@ -84,10 +90,33 @@ set_stack_floor(Worker *w)
     }
 }
 
+/* A spare thread that is not needed waits a while before it ends: regions that block
+ * come again. It has no fibers. Until then it is as if it were not there. */
+static void
+rest(Worker *w)
+{
+    const uint64_t end = trt_clock_now_ns() + REST_NS;
+    bool in_time = true;
+    trt_store_release(&w->cancel_seen, true); /* [cancel-seen] it has none to cancel */
+    trt_fetch_sub_relaxed(&core->pool->running, 1);
+    exit_let_main_look();
+    PyThreadState *const tstate = PyEval_SaveThread();
+    while (in_time && (uint32_t)w->id >= target_threads() &&
+           !trt_load_relaxed(&core->stopping)) {
+        in_time = trt_parker_park(&w->base.parker, end) != TRT_PARK_TIMED_OUT;
+    }
+    PyEval_RestoreThread(tstate);
+    trt_fetch_add_relaxed(&core->pool->running, 1);
+    trt_store_relaxed(&w->cancel_seen, false);
+}
+
 /* Whether this worker still has to go, decided once and for all. */
 static bool
 leave_pool(Worker *w)
 {
+    if (w->is_spare) {
+        rest(w);
+    }
     trt_mutex_lock(&core->life);
     const bool leaves = lifecycle_must_retire(w);
     if (leaves) {
@@ -132,14 +161,18 @@ thread_main(void *arg)
     }
 }
 
-/* Start the threads with ids below `count` that are not there. Caller holds core->life.
- * 0 or a negative errno; those that could be started stay. */
+/* Start the threads with ids below `count` that are not there, as spare ones or not,
+ * and wake spare ones. Caller holds core->life. 0 or a negative errno; those that could
+ * be started stay. */
 static int
-start_threads_locked(uint32_t count)
+start_threads_locked(uint32_t count, bool spare)
 {
     for (uint32_t id = 1; id < count; id++) {
         Worker *w = core->pool_workers[id];
         if (w && trt_load_acquire(&w->alive)) { /* [worker-alive] */
+            if (w->is_spare) {
+                trt_parker_unpark(&w->base.parker);
+            }
             continue;
         }
         if (!w) {
@@ -151,6 +184,7 @@ start_threads_locked(uint32_t count)
             core->pool_count = id > core->pool_count ? id : core->pool_count;
         }
         trt_store_relaxed(&w->cancel_seen, false);
+        w->is_spare = spare;
         char name[16];
         snprintf(name, sizeof name, "taskrt-%u", (unsigned)id);
         trt_store_relaxed(&w->alive, 1);
@@ -183,7 +217,7 @@ lifecycle_enter_blocked(void)
         return 0;
     }
     trt_mutex_lock(&core->life);
-    const int error = start_threads_locked(target_threads());
+    const int error = start_threads_locked(target_threads(), false);
     trt_mutex_unlock(&core->life);
     if (error) {
         trt_fetch_sub_seq_cst(&core->blocked, 1);
@@ -202,17 +236,18 @@ lifecycle_leave_blocked(void)
     }
 }
 
-/* ---- threads that come and go ---------------------------------------------------- */
-
 void
-lifecycle_let_main_look(void)
+lifecycle_start_spares(void)
 {
-    Worker *const main = core->main;
-    if (main && main != worker_current &&
-        (trt_load_seq_cst(&core->draining) || trt_load_seq_cst(&core->main_waits))) {
-        trt_parker_unpark(&main->base.parker);
+    trt_mutex_lock(&core->life);
+    if (!trt_load_relaxed(&core->stopping)) {
+        /* Without memory for a thread, tasks wait for those that there are. */
+        (void)start_threads_locked(target_threads(), true);
     }
+    trt_mutex_unlock(&core->life);
 }
+
+/* ---- threads that come and go ---------------------------------------------------- */
 
 void
 lifecycle_leave_behind(Worker *w)
@@ -273,6 +308,7 @@ on_fork_child(void)
     trt_store_relaxed(&core->detached_live, 0);
     trt_store_relaxed(&core->foreign_running, 0);
     calls_forget();
+    blocking_forget();
     trt_store_relaxed(&core->main_waits, false);
     trt_store_relaxed(&core->closing, false);
     trt_store_relaxed(&core->draining, false);
@@ -395,7 +431,7 @@ lifecycle_start(void)
         if (!error) {
             core->inline_tasks = inline_tasks;
             core->debug = debug;
-            error = start_threads_locked(threads);
+            error = start_threads_locked(threads, false);
         }
         if (!error) {
             trt_store_relaxed(&core->threads, threads);
@@ -538,7 +574,7 @@ core_set_num_threads(PyObject *Py_UNUSED(module), PyObject *arg)
     if (trt_load_relaxed(&core->threads) > 0) {
         const uint32_t before = trt_load_relaxed(&core->threads);
         trt_store_seq_cst(&core->threads, (uint32_t)n);
-        error = start_threads_locked((uint32_t)n);
+        error = start_threads_locked((uint32_t)n, false);
         if (error) {
             core->chosen_threads = before;
             trt_store_seq_cst(&core->threads, before);
