@@ -177,6 +177,7 @@ def forever():
             run_blocking(int)
     except RuntimeError as error:
         say(error)
+run_blocking(int)  # so that the exit knows of taskrt
 threading.Thread(target=forever).start()
 time.sleep(0.02)
 """
