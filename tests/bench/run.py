@@ -38,6 +38,7 @@ PROBLEMS = (
     "switch",
     "suspend",
     "wake",
+    "blocking",
     "sort_float64",
     "idle",
     "memory_pending",
