@@ -6,6 +6,7 @@
 """
 
 from taskrt.runtime import __version__ as __version__  # isort: skip  (first: greenlet)
+from taskrt.blocking_calls import blocking, run_blocking
 from taskrt.channels import Channel, Queue, select
 from taskrt.errors import (
     Cancelled,
@@ -91,6 +92,7 @@ __all__ = [
     "Waiter",
     "as_completed",
     "available_cpus",
+    "blocking",
     "cancel_requested",
     "checkpoint",
     "current_task",
@@ -105,6 +107,7 @@ __all__ = [
     "num_threads",
     "once",
     "race",
+    "run_blocking",
     "select",
     "set_num_threads",
     "shutdown",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 MAX_THREADS = 1024
+MAX_BLOCKING = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Settings:
     inline: bool
     debug: bool
     closures: bool
+    max_blocking: int
 
 
 def available_cpus(root: str | os.PathLike[str] = "/") -> int:
@@ -80,6 +82,7 @@ def read_settings(
         inline=_read_switch(environ, "TASKRT_INLINE", default=True),
         debug=debug,
         closures=closures,
+        max_blocking=_read_max_blocking(environ),
     )
 
 
@@ -102,6 +105,18 @@ def _read_threads(
     return workers, interactive
 
 
+def _read_max_blocking(environ: Mapping[str, str]) -> int:
+    name = "TASKRT_MAX_BLOCKING"
+    value = environ.get(name, "").strip()
+    count = _parse_count(value or "256", MAX_BLOCKING)
+    if count is None or count < 1:
+        raise ValueError(
+            f"{name}={environ[name]!r} is not allowed: use a number of threads from 1 "
+            f"to {MAX_BLOCKING}"
+        )
+    return count
+
+
 def _read_switch(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
     value = environ.get(name, "").strip()
     if value == "":
@@ -122,13 +137,13 @@ def _read_debug(environ: Mapping[str, str]) -> tuple[bool, bool]:
     return value in {"1", "closures"}, value == "closures"
 
 
-def _parse_count(text: str) -> int | None:
-    """Return a number from 0 to MAX_THREADS, or None if `text` is anything else.
+def _parse_count(text: str, most: int = MAX_THREADS) -> int | None:
+    """Return a number from 0 to `most`, or None if `text` is anything else.
 
     Stricter than int(), which takes signs, underscores and every script's digits.
     """
     match = re.fullmatch(r"\s*0*([0-9]{1,9})\s*", text, re.ASCII)
-    if match is None or int(match[1]) > MAX_THREADS:
+    if match is None or int(match[1]) > most:
         return None
     return int(match[1])
 

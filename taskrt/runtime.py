@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn, TypedDict
+from typing import ClassVar, NoReturn, TypedDict
 
 from taskrt._config import available_cpus, read_settings
 from taskrt._greenlet import check_greenlet, quiet_greenlet
@@ -36,8 +37,9 @@ thread_id = _core.thread_id
 
 # Called before the runtime ends: by what starts tasks by itself.
 _before_end: list[Callable[[], None]] = []
-# And after it has ended, for what has served its tasks; True: at exit.
-_after_end: list[Callable[[bool], None]] = []
+# Called after that, with whether the process exits: by what has threads of its own. Each
+# returns whether those have nothing left to do.
+_after_end: list[Callable[[bool], bool]] = []
 # Threads that taskrt has started in Python, as far as nothing can come from them.
 _idle_threads: list[Callable[[], list[int]]] = []
 
@@ -62,6 +64,7 @@ class Stats(TypedDict):
     workers: dict[int, Counters]
     foreign: Counters
     live: int
+    blocking: int
 
 
 class Info(TypedDict):
@@ -87,8 +90,8 @@ def stats() -> Stats:
     thread id) hold: tasks spawned; inlined, run as a call by the one that fetched;
     stolen, taken from another thread's queue; ran, ended after they had started; waits
     parked; sleeping threads woken by this one; sleeps; spurious_wakes, sleeps that
-    ended with nothing to do. ``live`` is how many tasks have not ended. Not a
-    suspension point; any thread.
+    ended with nothing to do. ``live`` is how many tasks have not ended, ``blocking``
+    how many calls of `run_blocking`. Not a suspension point; any thread.
     """
     return _core._stats()
 
@@ -111,7 +114,9 @@ def info() -> Info:
         "num_threads": num_threads(),
         "pool_threads": state["pool_threads"],
         "foreign_threads": sum(
-            thread is not threading.main_thread() for thread in threading.enumerate()
+            thread is not threading.main_thread()
+            and not isinstance(thread, HelperThread)
+            for thread in threading.enumerate()
         ),
         "available_cpus": available_cpus(),
         "asymmetric_barrier": state["membarrier"],
@@ -135,14 +140,16 @@ def shutdown(
     timeout  seconds to give the tasks, None for no limit
 
     Timers that are pending, and what `spawn_later` has not started, are cancelled. The
-    next spawn after a complete shutdown starts the runtime anew. Raises
+    next spawn after a complete shutdown starts the runtime anew. Calls of
+    `run_blocking` that run are waited for like tasks, but cannot be cancelled: then
+    False is returned, and the process's exit waits for them. Raises
     RuntimeError on another thread than main or inside a task. A suspension point.
     """
     if threading.current_thread() is threading.main_thread():
         _stop_starting()
     ended = _core._shutdown(wait, cancel, timeout)
     if ended and (wait or cancel):
-        _stop_serving()
+        ended = _stop_serving()
     return ended
 
 
@@ -152,16 +159,21 @@ def _stop_starting() -> None:
             stop()
 
 
-def _stop_serving(for_good: bool = False) -> None:
+def _stop_serving(for_good: bool = False) -> bool:
+    """Return whether all that serves tasks has ended, or nothing was to end yet."""
+    ended = True
     if _core.current_task() is None:
         for stop in _after_end:
-            stop(for_good)
+            ended = stop(for_good) and ended
+    return ended
 
 
 def _at_exit(late: bool) -> None:
     _stop_starting()
-    _core._at_exit(late)
-    _stop_serving(for_good=True)
+    try:
+        _core._at_exit(late)
+    finally:
+        _stop_serving(for_good=True)
 
 
 def get_include() -> str:
@@ -187,19 +199,52 @@ def _install_hooks() -> None:
         os.register_at_fork(after_in_child=_core._after_fork)
 
 
-def _something_may_come(pool: list[int], debug: bool, nameless: int) -> bool:
+class HelperThread(threading.Thread):
+    """A thread of taskrt's own that makes calls, and brings nothing while it has none.
+
+    The system and the interpreter list a thread for a moment longer than `threading`
+    does: its numbers are kept that long, so that it is not taken for a stranger's.
+    """
+
+    BURIAL_S = 1.0
+    # When those ended, by the system's numbers and Python's.
+    _ended: ClassVar[dict[tuple[int, int], float]] = {}
+
+    def note_end(self) -> None:
+        """Say that this thread, the calling one, is about to end."""
+        now = time.monotonic()
+        for numbers, when in list(self._ended.items()):
+            if now - when > self.BURIAL_S:
+                self._ended.pop(numbers, None)
+        self._ended[threading.get_native_id(), threading.get_ident()] = now
+
+    @classmethod
+    def numbers(cls) -> tuple[set[int | None], set[int | None]]:
+        """Return the system's and Python's numbers of those that may be listed now."""
+        now = time.monotonic()
+        ended = list(cls._ended.items())
+        numbers: list[tuple[int | None, int | None]] = [
+            *(pair for pair, when in ended if now - when <= cls.BURIAL_S),
+            *((t.native_id, t.ident) for t in threading.enumerate() if isinstance(t, cls)),
+        ]
+        return {native for native, _ in numbers}, {ident for _, ident in numbers}
+
+
+def _something_may_come(pool: list[int], debug: bool) -> bool:
     """Tell whether something else than tasks may end a wait of main.
 
-    Called on main when all else sleeps for good. Signal handlers may, and other
-    threads: with TASKRT_DEBUG those that Python knows of, otherwise all of the process but
-    the pool's, and `nameless` more of ours that never run Python.
+    Called on main when all else sleeps for good and no call of run_blocking is left.
+    `pool`: the threads that the runtime has started by itself, by Python's numbers.
+    Signal handlers may, and other threads: with TASKRT_DEBUG those that Python knows of,
+    otherwise all of the process.
     """
     ours = {threading.main_thread().ident, *pool}
     for idle in _idle_threads:
         ours.update(idle())
-    if not ours.issuperset(sys._current_frames()):
+    native_helpers, helpers = HelperThread.numbers()
+    if not (ours | helpers).issuperset(sys._current_frames()):
         return True
-    if any(thread.ident not in ours for thread in threading.enumerate()):
+    if any(t.ident not in ours and t.ident not in helpers for t in threading.enumerate()):
         return True  # one that is just starting
     handlers = map(signal.getsignal, signal.valid_signals())
     # None: one that C code has installed, as faulthandler does. It runs no Python.
@@ -209,7 +254,10 @@ def _something_may_come(pool: list[int], debug: bool, nameless: int) -> bool:
     if debug:
         return False
     tasks = Path("/proc/self/task")
-    return not tasks.is_dir() or len(list(tasks.iterdir())) > len(ours) + nameless
+    if not tasks.is_dir():
+        return True
+    listed = {int(path.name) for path in tasks.iterdir()}
+    return len(listed - native_helpers) > len(ours)
 
 
 def _end_child(error: BaseException | None) -> NoReturn:

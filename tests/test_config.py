@@ -413,10 +413,29 @@ def test_debugging_of_closures_includes_the_rest(
     assert (settings.debug, settings.closures) == expected
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(None, 256), ("", 256), (" ", 256), ("1", 1), (" 007 ", 7), ("65536", 65536)],
+)
+def test_most_blocking_calls_are_read(value: str | None, expected: int) -> None:
+    environ = {} if value is None else {"TASKRT_MAX_BLOCKING": value}
+    assert read_settings(environ).max_blocking == expected
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "65537", "9" * 5000, "1.5", "auto"])
+def test_other_number_of_blocking_calls_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="from 1 to 65536") as caught:
+        read_settings({"TASKRT_MAX_BLOCKING": value})
+    assert "TASKRT_MAX_BLOCKING" in str(caught.value)
+    assert repr(value) in str(caught.value)
+
+
 def test_environment_of_the_process_is_the_default(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TASKRT_NUM_THREADS", "3,1")
     monkeypatch.setenv("TASKRT_INLINE", "0")
     monkeypatch.setenv("TASKRT_DEBUG", "1")
-    assert read_settings() == Settings(3, 1, inline=False, debug=True, closures=False)
+    assert read_settings() == Settings(
+        3, 1, inline=False, debug=True, closures=False, max_blocking=256
+    )

@@ -19,6 +19,7 @@ enum { STACK_BYTES = 64 * 1024 };
 static void
 run_alarm(void *Py_UNUSED(arg))
 {
+    trt_store_relaxed(&core->alarm.ident, PyThread_get_thread_ident());
     for (;;) {
         Wait *decided = NULL;
         trt_mutex_lock(&core->waits);

@@ -41,9 +41,28 @@ take_loop(void)
     return loop;
 }
 
+/* A region that blocks is about the stack in use: while others run there is none, and
+ * what a task has not left ends with it. */
+static void
+set_blocking(uint32_t regions)
+{
+    Worker *const w = worker_current;
+    if (w && w->blocking != regions) {
+        if (w->blocking) {
+            blocking_end(w);
+        }
+        w->blocking = regions;
+        if (regions) {
+            blocking_begin(w);
+        }
+    }
+}
+
 void
 context_suspend(PyThreadState *tstate, Suspended *suspended)
 {
+    suspended->blocking = worker_current->blocking;
+    set_blocking(0);
     suspended->loop = tstate->context ? take_loop() : NULL;
     suspended->firstiter = tstate->async_gen_firstiter;
     suspended->finalizer = tstate->async_gen_finalizer;
@@ -55,6 +74,7 @@ void
 context_resume(Suspended *suspended)
 {
     PyThreadState *const tstate = PyThreadState_Get();
+    set_blocking(suspended->blocking);
     PyObject *const firstiter = tstate->async_gen_firstiter;
     PyObject *const finalizer = tstate->async_gen_finalizer;
     tstate->async_gen_firstiter = suspended->firstiter;

@@ -172,6 +172,7 @@ bool task_cancel_pending(TaskObject *task);
  * others run. asyncio's running loop, and the hooks for asynchronous generators. */
 typedef struct Suspended {
     PyObject *loop, *firstiter, *finalizer; /* owned, or NULL */
+    uint32_t blocking;                      /* regions, see blocking.c */
 } Suspended;
 
 /* What a task's frame replaces in the thread state, to be put back when it ends. */
@@ -280,6 +281,8 @@ size_t fiber_suspended(Worker *w);
 void fiber_cancel_all(Worker *w);
 PyObject *fiber_runner(PyObject *, PyObject *);
 
+/* Note what main leaves to others as things are now. */
+void hub_choose(Worker *w);
 /* Take and claim the next task for this worker, or NULL. New reference. */
 TaskObject *hub_next_task(Worker *w);
 /* Make those ready whose time is up. Owner. */
@@ -329,7 +332,13 @@ struct Worker {
     uint32_t breaths, yields; /* counters for what happens now and then */
     uint64_t looked_ns;       /* the last look at the poller by one that is awake */
     uint64_t owes_since_ns;   /* how long calls may have held up others, or 0 */
-    bool woken;               /* has been woken and has found nothing to run yet */
+    uint32_t blocking;        /* regions around what runs here now, one in another */
+    /* When the outermost of those began, on the monotonic clock, and a bit; 0: there is
+     * none. See blocking.c. Its thread writes, the watch sets the bit [region-watch].
+     */
+    _Atomic(uint64_t) blocked_since;
+    bool is_spare;          /* pool threads: rests before it ends; under core->life */
+    bool woken;             /* has been woken and has found nothing to run yet */
     bool prefers_unstarted; /* a fiber has yielded: start something before it resumes */
     bool guarded;           /* main: the interrupt handler is ours, see signals.c */
     PyObject *guarded_handler; /* the one before, owned; NULL if none was replaced */
@@ -384,6 +393,7 @@ typedef struct Core {
         bool runs; /* under core->life; the parker is there then */
         trt_parker parker;
         uint64_t next_ns; /* under core->waits */
+        _Atomic(unsigned long) ident; /* Python's name for it; by itself, once */
     } alarm;              /* alarm.c */
     trt_mutex contexts;   /* entering and leaving contexts that users gave; a leaf */
     trt_mutex life;       /* start, stop, resize, adopt; pool->lock inside */
@@ -392,11 +402,12 @@ typedef struct Core {
     _Atomic(uint32_t) threads; /* N as configured; 0 while not started */
     _Atomic(uint32_t)
         blocked; /* threads that sleep and leave pending tasks to others */
-    _Atomic(uint32_t) occupied;  /* pool threads that an event loop keeps for itself */
+    _Atomic(uint32_t) spares; /* regions, and threads on loan, that have one more */
     _Atomic(uint64_t) never_ran; /* tasks cancelled before they started */
     /* Foreign threads that the interpreter will join and that are running a task: what
      * others wait for can still come from there. */
     _Atomic(uint32_t) foreign_running;
+    _Atomic(uint32_t) calls;         /* of run_blocking() that have not ended */
     _Atomic(uint64_t) detached_live; /* detached tasks that have not ended */
     uint32_t chosen_threads;       /* by set_num_threads; 0: as the environment says */
     _Atomic(uint32_t) timed_waits; /* fibers that a timer will wake */
@@ -447,11 +458,10 @@ worker_self(void)
  * an error set and nothing said. */
 int lifecycle_enter_blocked(void);
 void lifecycle_leave_blocked(void);
-/* Say that a pool thread does something else than running tasks, and that it is back:
- * meanwhile there is one more. 0, or −1 with an error set and nothing said. The latter:
- * any thread. */
-int lifecycle_enter_occupied(void);
-void lifecycle_leave_occupied(void);
+/* Have one thread more while one of the pool does something else than running tasks: 0,
+ * or −1 with an error set and none more. And let it go to rest again; any thread. */
+int lifecycle_bring_in_spare(void);
+void lifecycle_dismiss_spare(void);
 /* Start the runtime unless it runs. 0, or −1 with an error set. */
 int lifecycle_start(void);
 /* Whether a new task is accepted from the present code; `w` is this thread's, or NULL.
@@ -548,6 +558,7 @@ PyObject *core_never_lets_go(PyObject *, PyObject *const *, Py_ssize_t);
 
 extern PyType_Spec channel_spec, operation_spec;
 PyObject *core_select(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+#include "blocking.h"
 #include "loan.h"
 #include "spawn.h"
 

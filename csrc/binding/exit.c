@@ -52,7 +52,9 @@ is_quiescent(void)
         trt_load_seq_cst(&core->timed_waits) > 0 ||
         trt_load_seq_cst(&pool->poller.waits) > 0 ||
         trt_load_seq_cst(&core->foreign_running) > 0 ||
-        trt_injector_size(&pool->injector) > 0) {
+        /* [calls] before the inboxes below, where a call that has ended leaves what it
+         * has made ready. */
+        trt_load_seq_cst(&core->calls) > 0 || trt_injector_size(&pool->injector) > 0) {
         return false;
     }
     const bool cancels = trt_load_relaxed(&core->cancel_all);
@@ -111,6 +113,16 @@ look_whether_hopeless(trt_worker *base)
     return !wait_interrupt(&main->root, WAKE_QUIET);
 }
 
+void
+exit_let_main_look(void)
+{
+    Worker *const main = core->main;
+    if (main && main != worker_current &&
+        (trt_load_seq_cst(&core->draining) || trt_load_seq_cst(&core->main_waits))) {
+        trt_parker_unpark(&main->base.parker);
+    }
+}
+
 bool
 exit_asleep(trt_worker *base)
 {
@@ -123,7 +135,9 @@ exit_asleep(trt_worker *base)
             &main->base.parker); /* perhaps it was waiting for just this */
         return true;
     }
-    if (main->wants_quiet && (is_quiescent() || only_detached_left())) {
+    if (main->wants_quiet &&
+        (is_quiescent() ||
+         (only_detached_left() && trt_load_seq_cst(&core->calls) == 0))) {
         main->wants_quiet = false;
         fiber_ready_push(main, &main->root);
         return false;
@@ -164,7 +178,8 @@ any_alive(void)
             return true;
         }
     }
-    return false;
+    unsigned long ident;
+    return blocking_watch_is_alive(&ident);
 }
 
 /* Raise Cancelled in the Python code that pool threads run now. The last resort at
@@ -188,6 +203,7 @@ stop_threads(Worker *w, uint64_t deadline)
 {
     trt_store_seq_cst(&core->stopping, true);
     lifecycle_unpark_all();
+    blocking_stop_watch();
     bool in_time = true;
     while (any_alive() && in_time) {
         if (signals_enter_sleep(w) < 0 || PyErr_CheckSignals() < 0) {

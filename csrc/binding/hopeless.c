@@ -80,21 +80,33 @@ raise_hopeless(const Awaited *awaited)
     }
 }
 
+static void
+append_ident(PyObject *idents, unsigned long value)
+{
+    PyObject *const ident = PyLong_FromUnsignedLong(value);
+    if (!ident || PyList_Append(idents, ident) < 0) {
+        PyErr_Clear();
+    }
+    Py_XDECREF(ident);
+}
+
 /* The pool's threads by Python's names for them. */
 static PyObject *
 pool_threads(void)
 {
     PyObject *const idents = PyList_New(0);
+    unsigned long watch;
     for (uint32_t id = 1; idents && id <= core->pool_count; id++) {
         const Worker *const w = core->pool_workers[id];
         if (trt_load_acquire(&w->alive)) { /* [worker-alive] */
-            PyObject *const ident =
-                PyLong_FromUnsignedLong(trt_load_relaxed(&w->thread_ident));
-            if (!ident || PyList_Append(idents, ident) < 0) {
-                PyErr_Clear();
-            }
-            Py_XDECREF(ident);
+            append_ident(idents, trt_load_relaxed(&w->thread_ident));
         }
+    }
+    if (idents && blocking_watch_is_alive(&watch)) {
+        append_ident(idents, watch);
+    }
+    if (idents && core->alarm.runs) {
+        append_ident(idents, trt_load_relaxed(&core->alarm.ident));
     }
     return idents;
 }
@@ -117,8 +129,8 @@ wait_raise_if_hopeless(Awaited *awaited)
     PyObject *const runtime = PyImport_ImportModule("taskrt.runtime");
     PyObject *const idents = runtime ? pool_threads() : NULL;
     PyObject *const answer =
-        idents ? PyObject_CallMethod(runtime, "_something_may_come", "Oii", idents,
-                                     core->debug, core->alarm.runs)
+        idents ? PyObject_CallMethod(runtime, "_something_may_come", "Oi", idents,
+                                     core->debug)
                : NULL;
     const int hope = answer ? PyObject_IsTrue(answer) : 1;
     Py_XDECREF(answer);

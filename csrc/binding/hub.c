@@ -112,10 +112,9 @@ conclude_lost(TaskObject *task)
     task_conclude(task, TRT_TASK_FAILED, error);
 }
 
-TaskObject *
-hub_next_task(Worker *w)
+void
+hub_choose(Worker *w)
 {
-    const bool local = lifecycle_takes_nothing(w);
     if (w->base.kind == TRT_WORKER_MAIN) {
         const bool all = trt_load_relaxed(&core->draining);
         w->base.refused = all ? 0 : ITEM_FOREIGN;
@@ -123,6 +122,13 @@ hub_next_task(Worker *w)
          */
         w->base.takes_injected = all || trt_load_relaxed(&core->threads) == 1;
     }
+}
+
+TaskObject *
+hub_next_task(Worker *w)
+{
+    const bool local = lifecycle_takes_nothing(w);
+    hub_choose(w);
     for (;;) {
         void *item = NULL;
         if (trt_deque_steal(&w->pinned, &item) == TRT_STEAL_GOT) {

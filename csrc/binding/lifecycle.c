@@ -14,6 +14,9 @@ enum {
     STACK_BYTES = 16 << 20, /* virtual; chains of inlined tasks may be deep */
 };
 
+/* How long a spare thread rests: as long as those of run_blocking(). */
+static const uint64_t REST_NS = UINT64_C(10) * 1000 * 1000 * 1000;
+
 _Thread_local Worker *worker_current __attribute__((tls_model("initial-exec")));
 
 static pthread_key_t thread_end_key; /* its destructor gives a foreign record back */
@@ -25,10 +28,13 @@ static uint32_t
 target_threads(void)
 {
     const uint32_t n = trt_load_relaxed(&core->threads);
-    /* The spare one, see lifecycle_enter_blocked, and one for each that is occupied. */
-    const uint32_t spare = n == 1 && trt_load_relaxed(&core->blocked) > 0;
-    const uint32_t all = n + spare + trt_load_relaxed(&core->occupied);
-    return all < TRT_POOL_MAX_THREADS ? all : TRT_POOL_MAX_THREADS;
+    if (n == 0) {
+        return 0;
+    }
+    /* The spare ones, see blocking.c and lifecycle_enter_blocked. */
+    const uint32_t more = trt_load_seq_cst(&core->spares) +
+                          (n == 1 && trt_load_relaxed(&core->blocked) > 0);
+    return n + more < TRT_POOL_MAX_THREADS ? n + more : TRT_POOL_MAX_THREADS;
 }
 
 bool
@@ -84,10 +90,33 @@ set_stack_floor(Worker *w)
     }
 }
 
+/* A spare thread that is not needed waits a while before it ends: regions that block
+ * come again. It has no fibers. Until then it is as if it were not there. */
+static void
+rest(Worker *w)
+{
+    const uint64_t end = trt_clock_now_ns() + REST_NS;
+    bool in_time = true;
+    trt_store_release(&w->cancel_seen, true); /* [cancel-seen] it has none to cancel */
+    trt_fetch_sub_relaxed(&core->pool->running, 1);
+    exit_let_main_look();
+    PyThreadState *const tstate = PyEval_SaveThread();
+    while (in_time && (uint32_t)w->id >= target_threads() &&
+           !trt_load_relaxed(&core->stopping)) {
+        in_time = trt_parker_park(&w->base.parker, end) != TRT_PARK_TIMED_OUT;
+    }
+    PyEval_RestoreThread(tstate);
+    trt_fetch_add_relaxed(&core->pool->running, 1);
+    trt_store_relaxed(&w->cancel_seen, false);
+}
+
 /* Whether this worker still has to go, decided once and for all. */
 static bool
 leave_pool(Worker *w)
 {
+    if (w->is_spare) {
+        rest(w);
+    }
     trt_mutex_lock(&core->life);
     const bool leaves = lifecycle_must_retire(w);
     if (leaves) {
@@ -132,14 +161,18 @@ thread_main(void *arg)
     }
 }
 
-/* Start the threads with ids below `count` that are not there. Caller holds core->life.
- * 0 or a negative errno; those that could be started stay. */
+/* Start the threads with ids below `count` that are not there, as spare ones or not,
+ * and wake spare ones. Caller holds core->life. 0 or a negative errno; those that could
+ * be started stay. */
 static int
-start_threads_locked(uint32_t count)
+start_threads_locked(uint32_t count, bool spare)
 {
     for (uint32_t id = 1; id < count; id++) {
         Worker *w = core->pool_workers[id];
         if (w && trt_load_acquire(&w->alive)) { /* [worker-alive] */
+            if (w->is_spare) {
+                trt_parker_unpark(&w->base.parker);
+            }
             continue;
         }
         if (!w) {
@@ -151,6 +184,7 @@ start_threads_locked(uint32_t count)
             core->pool_count = id > core->pool_count ? id : core->pool_count;
         }
         trt_store_relaxed(&w->cancel_seen, false);
+        w->is_spare = spare;
         char name[16];
         snprintf(name, sizeof name, "taskrt-%u", (unsigned)id);
         trt_store_relaxed(&w->alive, 1);
@@ -183,7 +217,7 @@ lifecycle_enter_blocked(void)
         return 0;
     }
     trt_mutex_lock(&core->life);
-    const int error = start_threads_locked(target_threads());
+    const int error = start_threads_locked(target_threads(), false);
     trt_mutex_unlock(&core->life);
     if (error) {
         trt_fetch_sub_seq_cst(&core->blocked, 1);
@@ -203,43 +237,52 @@ lifecycle_leave_blocked(void)
 }
 
 int
-lifecycle_enter_occupied(void)
+lifecycle_bring_in_spare(void)
 {
     int error = 0;
-    trt_fetch_add_seq_cst(&core->occupied, 1);
+    trt_fetch_add_seq_cst(&core->spares, 1);
     trt_mutex_lock(&core->life);
     if (!trt_load_relaxed(&core->stopping) && trt_load_relaxed(&core->threads) > 0) {
-        error = start_threads_locked(target_threads());
+        error = start_threads_locked(target_threads(), true);
     }
     trt_mutex_unlock(&core->life);
     if (error) {
-        trt_fetch_sub_seq_cst(&core->occupied, 1);
+        trt_fetch_sub_seq_cst(&core->spares, 1);
         return raise_start_error(error);
     }
     return 0;
 }
 
 void
-lifecycle_leave_occupied(void)
+lifecycle_start_spares(void)
 {
-    trt_fetch_sub_seq_cst(&core->occupied, 1);
-    /* Those that are too many now end. */
-    for (uint32_t id = target_threads(); id > 0 && id <= core->pool_count; id++) {
-        trt_parker_unpark(&core->pool_workers[id]->base.parker);
+    trt_mutex_lock(&core->life);
+    if (!trt_load_relaxed(&core->stopping)) {
+        /* Without memory for a thread, tasks wait for those that there are. */
+        (void)start_threads_locked(target_threads(), true);
+    }
+    trt_mutex_unlock(&core->life);
+}
+
+void
+lifecycle_dismiss_spare(void)
+{
+    const uint32_t left = trt_fetch_sub_seq_cst(&core->spares, 1) - 1;
+    const uint32_t first = trt_load_relaxed(&core->threads) + left;
+    /* One more if main has a spare thread for itself. */
+    for (uint32_t id = first; id <= first + 1 && id <= TRT_POOL_MAX_THREADS; id++) {
+        Worker *const w = core->pool_workers[id];
+        if (w && trt_load_acquire(&w->alive)) { /* [worker-alive] */
+            trt_parker_unpark(&w->base.parker);
+        }
     }
 }
 
 /* ---- threads that come and go ---------------------------------------------------- */
 
-/* At the end of a foreign thread; no Python here. */
-static void
-on_thread_end(void *arg)
+void
+lifecycle_leave_behind(Worker *w)
 {
-    Worker *const w = arg;
-    worker_current = NULL;
-    if (w->generation != trt_load_relaxed(&core->generation)) {
-        return; /* a parent's record */
-    }
     trt_worker_hand_over(&w->base); /* or the rest stays where thieves find it */
     void *lost;
     while (trt_deque_steal(&w->pinned, &lost) == TRT_STEAL_GOT) {
@@ -250,6 +293,18 @@ on_thread_end(void *arg)
         trt_sleep_notify(&w->base.pool->sleep);
         trt_pool_rouse(w->base.pool);
     }
+}
+
+/* At the end of a foreign thread; no Python here. */
+static void
+on_thread_end(void *arg)
+{
+    Worker *const w = arg;
+    worker_current = NULL;
+    if (w->generation != trt_load_relaxed(&core->generation)) {
+        return; /* a parent's record */
+    }
+    lifecycle_leave_behind(w);
     trt_mutex_lock(&core->life);
     w->next_free = core->free_foreign;
     core->free_foreign = w;
@@ -281,12 +336,14 @@ on_fork_child(void)
     }
     trt_store_relaxed(&core->threads, 0);
     trt_store_relaxed(&core->blocked, 0);
-    trt_store_relaxed(&core->occupied, 0);
     trt_store_relaxed(&core->timed_waits, 0);
     trt_store_relaxed(&core->main_waits, false);
     trt_store_relaxed(&core->never_ran, 0);
     trt_store_relaxed(&core->detached_live, 0);
     trt_store_relaxed(&core->foreign_running, 0);
+    calls_forget();
+    blocking_forget();
+    trt_store_relaxed(&core->main_waits, false);
     trt_store_relaxed(&core->closing, false);
     trt_store_relaxed(&core->draining, false);
     trt_store_relaxed(&core->cancel_all, false);
@@ -429,7 +486,7 @@ lifecycle_start(void)
             core->inline_tasks = settings.inline_tasks;
             core->debug = settings.debug;
             core->closures = settings.closures;
-            error = start_threads_locked(settings.threads);
+            error = start_threads_locked(settings.threads, false);
         }
         if (!error) {
             trt_store_relaxed(&core->threads, settings.threads);
@@ -481,8 +538,9 @@ is_joined_thread(void)
 bool
 lifecycle_accepts(Worker *w)
 {
-    if (!trt_load_relaxed(&core->closing) || (w && w->current->task)) {
-        return true;
+    if (!trt_load_relaxed(&core->closing) || (w && w->current->task) ||
+        (calls_run_here() && !core->exited)) {
+        return true; /* a call is waited for as tasks are */
     }
     if (w && w->serves_tasks && trt_load_seq_cst(&core->foreign_running) > 0) {
         return true; /* for a task that waits for it */
@@ -574,7 +632,7 @@ core_set_num_threads(PyObject *Py_UNUSED(module), PyObject *arg)
     if (trt_load_relaxed(&core->threads) > 0) {
         const uint32_t before = trt_load_relaxed(&core->threads);
         trt_store_seq_cst(&core->threads, (uint32_t)n);
-        error = start_threads_locked((uint32_t)n);
+        error = start_threads_locked((uint32_t)n, false);
         if (error) {
             core->chosen_threads = before;
             trt_store_seq_cst(&core->threads, before);

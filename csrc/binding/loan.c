@@ -28,7 +28,7 @@ typedef struct LoanObject {
 static int
 begin(const Worker *w)
 {
-    return w->base.kind == TRT_WORKER_POOL ? lifecycle_enter_occupied()
+    return w->base.kind == TRT_WORKER_POOL ? lifecycle_bring_in_spare()
                                            : lifecycle_enter_blocked();
 }
 
@@ -36,7 +36,7 @@ static void
 end(const Worker *w)
 {
     if (w->base.kind == TRT_WORKER_POOL) {
-        lifecycle_leave_occupied();
+        lifecycle_dismiss_spare();
     } else {
         lifecycle_leave_blocked();
     }

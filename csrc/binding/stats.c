@@ -14,7 +14,8 @@ counters_as_dict(const trt_counters_snapshot *c)
         (unsigned long long)c->spurious_wakes, "sleeps", (unsigned long long)c->sleeps);
 }
 
-/* {"total": {...}, "workers": {id: {...}}, "live": n} */
+/* {"total": {...}, "workers": {id: {...}}, "foreign": {...}, "live": n, "blocking": n}
+ */
 PyObject *
 core_stats(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
@@ -48,8 +49,9 @@ core_stats(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     total_dict = counters_as_dict(&total);
     if (outside && total_dict) {
         result = Py_BuildValue(
-            "{sOsOsOsK}", "total", total_dict, "workers", workers, "foreign", outside,
-            "live", (unsigned long long)(core->pool ? exit_live_tasks() : 0));
+            "{sOsOsOsKsk}", "total", total_dict, "workers", workers, "foreign", outside,
+            "live", (unsigned long long)(core->pool ? exit_live_tasks() : 0),
+            "blocking", (unsigned long)trt_load_relaxed(&core->calls));
     }
     Py_XDECREF(outside);
 end:

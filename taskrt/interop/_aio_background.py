@@ -99,8 +99,8 @@ class _Background:
             is_idle = False
         return [thread.ident] if is_idle else []
 
-    def stop(self, for_good: bool) -> None:
-        """Cancel what runs in the loop, wait for that, and close it.
+    def stop(self, for_good: bool) -> bool:
+        """Cancel what runs in the loop, wait for that, and close it; return True.
 
         Called on main when the runtime has ended. Ctrl-C ends the wait.
         """
@@ -112,6 +112,7 @@ class _Background:
         if loop is not None and thread is not None:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
+        return True
 
 
 _parents: list[object] = []

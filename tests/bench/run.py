@@ -41,6 +41,7 @@ PROBLEMS = (
     "ping_pong_threads",
     "cancel_suspended",
     "wake",
+    "blocking",
     "sort_float64",
     "idle",
     "sleep_accuracy",

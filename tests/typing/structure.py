@@ -14,6 +14,7 @@ from taskrt import (
     join,
     move_on_after,
     race,
+    run_blocking,
     spawn,
     spawn_after,
     spawn_later,
@@ -73,3 +74,6 @@ local = TaskLocal(empty)
 assert_type(local.get(), str)
 local.set("text")
 assert_type(spawn(zero).report_errors(), Task[int])
+
+assert_type(run_blocking(count, "11", base=2), int)
+run_blocking(count, 1)  # type: ignore[arg-type]
