@@ -235,11 +235,12 @@ struct Awaited {
     void (*served)(Awaited *self, Wait *wait);
     /* It was abandoned: take it out, and free it. */
     void (*leave)(Awaited *self, Wait *wait);
-    TaskObject *task; /* or NULL */
-    PyObject *object; /* for reports if it is no task; or NULL */
-    size_t nodes;     /* that the wait needs */
-    bool has_come;    /* set by wait_once: it was decided, or it had come already */
-    bool was_hopeful; /* the same: nothing ran, but something may come from elsewhere */
+    TaskObject *task;   /* or NULL */
+    PyObject *object;   /* for reports if it is no task; or NULL */
+    size_t nodes;       /* that the wait needs */
+    bool has_come;      /* set by wait_once: it was decided, or it had come already */
+    bool was_hopeful;   /* nothing ran, but something may come from elsewhere */
+    uint64_t despaired; /* nothing may: what had been done by then, or 0 */
 };
 
 /* Wait until the task has finished, running it here if that is possible. 1: finished;
@@ -278,7 +279,7 @@ bool wait_closes_circle_locked(Fiber *fiber, TaskObject *task, bool on_thread);
 void wait_raise_deadlock(Fiber *fiber, TaskObject *task);
 /* hopeless.c: main's root waits for `awaited` and nothing runs any more. DeadlockError
  * if nothing can come from elsewhere either: −1; or 0. */
-int wait_raise_if_hopeless(const Awaited *awaited);
+int wait_raise_if_hopeless(Awaited *awaited);
 /* fetch.c: a deadline from a Python timeout: None, or seconds. 0, or −1 with an error
  * set. */
 int wait_deadline(PyObject *timeout, uint64_t *deadline_ns);

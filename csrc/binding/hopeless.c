@@ -108,8 +108,25 @@ pool_threads(void)
     return idents;
 }
 
+/* How often tasks have ended and waits have begun, and 1. */
+static uint64_t
+count_steps(void)
+{
+    trt_counters_snapshot all = {0};
+    size_t count;
+    trt_worker *const *table = trt_pool_workers(core->pool, &count);
+    for (size_t i = 0; i < count; i++) {
+        trt_counters_add_to(&table[i]->counters, &all);
+    }
+    return all.ran + all.parked + 1;
+}
+
+/* A thread that was there as all fell asleep may have made something ready and ended
+ * before it was looked for. So the first look only makes main wait again. If that ends
+ * as quietly, with no step between but main's own, nothing has come and nothing will.
+ */
 int
-wait_raise_if_hopeless(const Awaited *awaited)
+wait_raise_if_hopeless(Awaited *awaited)
 {
     PyObject *const runtime = PyImport_ImportModule("taskrt.runtime");
     PyObject *const idents = runtime ? pool_threads() : NULL;
@@ -124,7 +141,10 @@ wait_raise_if_hopeless(const Awaited *awaited)
     if (PyErr_Occurred()) {
         return -1;
     }
-    if (hope) {
+    awaited->was_hopeful = hope;
+    const uint64_t steps = count_steps();
+    if (hope || awaited->despaired + 1 != steps) {
+        awaited->despaired = steps;
         return 0;
     }
     raise_hopeless(awaited);

@@ -295,8 +295,7 @@ end_sleep(Fiber *fiber, Wait *wait, wake_reason *reason, bool park_failed)
 /* What a wait that did not fail comes to, as wait_once returns it. `deadline`: the
  * caller's own. */
 static int
-judge(Fiber *fiber, const Awaited *awaited, bool fired, wake_reason reason,
-      uint64_t deadline)
+judge(Fiber *fiber, Awaited *awaited, bool fired, wake_reason reason, uint64_t deadline)
 {
     if (fired) {
         /* At exit all that waits is cancelled, in no order: what is waited for may have
@@ -385,7 +384,6 @@ wait_once(Worker *w, Awaited *awaited, uint64_t own_deadline)
         trt_store_seq_cst(&core->main_waits, false);
     }
     wake_reason reason = leave_wait(fiber, wait);
-    awaited->was_hopeful = awaited->was_hopeful || reason == WAKE_QUIET;
     const bool fired = !sleeps || end_sleep(fiber, wait, &reason, status < 0);
     if (stepped) {
         wait_resume_task(self);
