@@ -204,6 +204,7 @@ class _Subscription:  # not a name of the module
 def _subscribe(
     task: Task[_R], fn: Callable[[Task[_R]], object], /
 ) -> _Subscription: ...
+
 @final
 class _Loan:  # not a name of the module
     @property

@@ -6,8 +6,8 @@ the middle of an import lets others run on its thread; they would own its locks 
 half a module. So once the runtime starts, the machinery of `importlib` takes the task's
 stack for a thread: who comes second waits, as a thread would, and only the task waits.
 
-Private parts of `importlib` are replaced, which Python has had since long before 3.11. On
-a version without them imports would be left as they are.
+Private parts of `importlib` are replaced, which Python has had since long before 3.11.
+On a version without them imports would be left as they are.
 """
 
 import _imp

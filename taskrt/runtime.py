@@ -37,8 +37,8 @@ thread_id = _core.thread_id
 
 # Called before the runtime ends: by what starts tasks by itself.
 _before_end: list[Callable[[], None]] = []
-# Called after that, with whether the process exits: by what has threads of its own. Each
-# returns whether those have nothing left to do.
+# Called after that, with whether the process exits: by what has threads of its own.
+# Each returns whether those have nothing left to do.
 _after_end: list[Callable[[bool], bool]] = []
 # Threads that taskrt has started in Python, as far as nothing can come from them.
 _idle_threads: list[Callable[[], list[int]]] = []
@@ -225,7 +225,11 @@ class HelperThread(threading.Thread):
         ended = list(cls._ended.items())
         numbers: list[tuple[int | None, int | None]] = [
             *(pair for pair, when in ended if now - when <= cls.BURIAL_S),
-            *((t.native_id, t.ident) for t in threading.enumerate() if isinstance(t, cls)),
+            *(
+                (t.native_id, t.ident)
+                for t in threading.enumerate()
+                if isinstance(t, cls)
+            ),
         ]
         return {native for native, _ in numbers}, {ident for _, ident in numbers}
 
@@ -235,8 +239,8 @@ def _something_may_come(pool: list[int], debug: bool) -> bool:
 
     Called on main when all else sleeps for good and no call of run_blocking is left.
     `pool`: the threads that the runtime has started by itself, by Python's numbers.
-    Signal handlers may, and other threads: with TASKRT_DEBUG those that Python knows of,
-    otherwise all of the process.
+    Signal handlers may, and other threads: with TASKRT_DEBUG those that Python knows
+    of, otherwise all of the process.
     """
     ours = {threading.main_thread().ident, *pool}
     for idle in _idle_threads:
@@ -244,7 +248,9 @@ def _something_may_come(pool: list[int], debug: bool) -> bool:
     native_helpers, helpers = HelperThread.numbers()
     if not (ours | helpers).issuperset(sys._current_frames()):
         return True
-    if any(t.ident not in ours and t.ident not in helpers for t in threading.enumerate()):
+    if any(
+        t.ident not in ours and t.ident not in helpers for t in threading.enumerate()
+    ):
         return True  # one that is just starting
     handlers = map(signal.getsignal, signal.valid_signals())
     # None: one that C code has installed, as faulthandler does. It runs no Python.

@@ -392,16 +392,16 @@ typedef struct Core {
     struct {
         bool runs; /* under core->life; the parker is there then */
         trt_parker parker;
-        uint64_t next_ns; /* under core->waits */
+        uint64_t next_ns;             /* under core->waits */
         _Atomic(unsigned long) ident; /* Python's name for it; by itself, once */
-    } alarm;              /* alarm.c */
-    trt_mutex contexts;   /* entering and leaving contexts that users gave; a leaf */
-    trt_mutex life;       /* start, stop, resize, adopt; pool->lock inside */
+    } alarm;                          /* alarm.c */
+    trt_mutex contexts; /* entering and leaving contexts that users gave; a leaf */
+    trt_mutex life;     /* start, stop, resize, adopt; pool->lock inside */
     _Atomic(uint32_t) generation; /* of this process; a fork makes it larger */
     _Atomic(uint64_t) last_id;
     _Atomic(uint32_t) threads; /* N as configured; 0 while not started */
     _Atomic(uint32_t)
-        blocked; /* threads that sleep and leave pending tasks to others */
+        blocked;              /* threads that sleep and leave pending tasks to others */
     _Atomic(uint32_t) spares; /* regions, and threads on loan, that have one more */
     _Atomic(uint64_t) never_ran; /* tasks cancelled before they started */
     /* Foreign threads that the interpreter will join and that are running a task: what

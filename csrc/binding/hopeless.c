@@ -128,10 +128,10 @@ wait_raise_if_hopeless(Awaited *awaited)
     }
     PyObject *const runtime = PyImport_ImportModule("taskrt.runtime");
     PyObject *const idents = runtime ? pool_threads() : NULL;
-    PyObject *const answer =
-        idents ? PyObject_CallMethod(runtime, "_something_may_come", "Oi", idents,
-                                     core->debug)
-               : NULL;
+    PyObject *const answer = idents
+                                 ? PyObject_CallMethod(runtime, "_something_may_come",
+                                                       "Oi", idents, core->debug)
+                                 : NULL;
     const int hope = answer ? PyObject_IsTrue(answer) : 1;
     Py_XDECREF(answer);
     Py_XDECREF(idents);

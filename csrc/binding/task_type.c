@@ -542,18 +542,12 @@ static PyMemberDef task_members[] = {
 };
 
 static PyType_Slot task_slots[] = {
-    {Py_tp_doc, (void *)task_doc},
-    {Py_tp_new, task_refuse_new},
-    {Py_tp_traverse, task_traverse},
-    {Py_tp_clear, task_clear},
-    {Py_tp_finalize, task_finalize},
-    {Py_tp_dealloc, task_dealloc},
-    {Py_tp_repr, task_repr},
-    {Py_tp_methods, task_methods},
-    {Py_am_await, (void *)task_await},
-    {Py_tp_getset, task_getset},
-    {Py_tp_members, task_members},
-    {0, NULL},
+    {Py_tp_doc, (void *)task_doc},     {Py_tp_new, task_refuse_new},
+    {Py_tp_traverse, task_traverse},   {Py_tp_clear, task_clear},
+    {Py_tp_finalize, task_finalize},   {Py_tp_dealloc, task_dealloc},
+    {Py_tp_repr, task_repr},           {Py_tp_methods, task_methods},
+    {Py_am_await, (void *)task_await}, {Py_tp_getset, task_getset},
+    {Py_tp_members, task_members},     {0, NULL},
 };
 
 PyType_Spec task_spec = {
