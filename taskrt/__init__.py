@@ -6,7 +6,7 @@
 """
 
 from taskrt.runtime import __version__ as __version__  # isort: skip  (first: greenlet)
-from taskrt.channels import Channel, Queue, select
+from taskrt.channels import Channel, Queue, select, sleep_op
 from taskrt.errors import (
     Cancelled,
     CancelledError,
@@ -109,6 +109,7 @@ __all__ = [
     "set_num_threads",
     "shutdown",
     "sleep",
+    "sleep_op",
     "spawn",
     "spawn_after",
     "spawn_later",

@@ -6,12 +6,13 @@ from typing import Generic, TypeVar
 from taskrt import _core
 from taskrt.errors import ChannelClosed, ShutDown
 
-__all__ = ["Channel", "Queue", "select"]
+__all__ = ["Channel", "Queue", "select", "sleep_op"]
 
 _T = TypeVar("_T")
 
 Channel = _core.Channel
 select = _core.select
+sleep_op = _core.sleep_op
 
 
 class Queue(Generic[_T]):

@@ -58,6 +58,7 @@ PUBLIC_NAMES = [
     "set_num_threads",
     "shutdown",
     "sleep",
+    "sleep_op",
     "spawn",
     "spawn_after",
     "spawn_later",
@@ -96,6 +97,7 @@ TASK_NAMES = [
     "result",
     "running",
     "state",
+    "wait_op",
 ]
 
 

@@ -215,13 +215,13 @@ channel_next(PyObject *self)
 static PyObject *
 channel_put_op(PyObject *self, PyObject *item)
 {
-    return operation_new((ChannelObject *)self, item);
+    return operation_on_channel((ChannelObject *)self, item);
 }
 
 static PyObject *
 channel_get_op(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    return operation_new((ChannelObject *)self, NULL);
+    return operation_on_channel((ChannelObject *)self, NULL);
 }
 
 /* ---- looking --------------------------------------------------------------------- */

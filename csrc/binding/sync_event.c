@@ -41,6 +41,12 @@ event_clear(EventObject *self, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
+event_wait_op(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    return operation_on_event(op, &((EventObject *)op)->event);
+}
+
+static PyObject *
 event_repr(EventObject *self)
 {
     return PyUnicode_FromFormat("<%s at %p: %s>", Py_TYPE(self)->tp_name, self,
@@ -89,6 +95,10 @@ PyDoc_STRVAR(
     "Wait until the flag is set; return whether it was, before timeout seconds "
     "were over.\n\n"
     "Raises Cancelled. A suspension point and a checkpoint.");
+PyDoc_STRVAR(
+    event_wait_op_doc,
+    "wait_op($self, /)\n--\n\n"
+    "Return the operation wait() for select(), which may be used again and again.");
 PyDoc_STRVAR(event_is_set_doc,
              "is_set($self, /)\n--\n\nReturn whether the flag is set.");
 PyDoc_STRVAR(event_set_doc,
@@ -100,6 +110,7 @@ PyDoc_STRVAR(event_clear_doc,
 static PyMethodDef event_methods[] = {
     {"wait", (PyCFunction)(void (*)(void))event_wait, METH_FASTCALL | METH_KEYWORDS,
      event_wait_doc},
+    {"wait_op", event_wait_op, METH_NOARGS, event_wait_op_doc},
     {"is_set", (PyCFunction)event_is_set, METH_NOARGS, event_is_set_doc},
     {"set", (PyCFunction)event_set, METH_NOARGS, event_set_doc},
     {"clear", (PyCFunction)event_clear, METH_NOARGS, event_clear_doc},
@@ -142,19 +153,31 @@ sleep_leave(Awaited *Py_UNUSED(self), Wait *wait)
     free(wait);
 }
 
-PyObject *
-core_sleep(PyObject *module, PyObject *seconds)
+int
+sleep_seconds(const char *who, PyObject *seconds, double *value)
 {
     uint64_t deadline;
     if (seconds == Py_None || wait_deadline(seconds, &deadline) < 0) {
         if (!PyErr_Occurred()) {
-            PyErr_SetString(PyExc_TypeError, "sleep() takes a number of seconds");
+            PyErr_Format(PyExc_TypeError, "%s takes a number of seconds", who);
         }
-        return NULL;
+        return -1;
     }
-    const double value = PyFloat_AsDouble(seconds);
-    if (value < 0) {
+    *value = PyFloat_AsDouble(seconds);
+    if (*value < 0) {
         PyErr_SetString(PyExc_ValueError, "sleep length must be non-negative");
+        return -1;
+    }
+    return 0;
+}
+
+PyObject *
+core_sleep(PyObject *module, PyObject *seconds)
+{
+    uint64_t deadline;
+    double value;
+    if (sleep_seconds("sleep()", seconds, &value) < 0 ||
+        wait_deadline(seconds, &deadline) < 0) {
         return NULL;
     }
     if (value == 0) {

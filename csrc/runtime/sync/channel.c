@@ -100,8 +100,7 @@ trt_channel_put_locked(trt_channel *c, void *item, trt_wait_node *node,
         return TRT_CHANNEL_DONE;
     }
     if (node) {
-        node->value = item;
-        trt_wait_queue_append(&c->putters, node);
+        trt_channel_queue_locked(c, true, item, node);
     }
     return TRT_CHANNEL_MUST_WAIT;
 }
@@ -135,10 +134,16 @@ trt_channel_get_locked(trt_channel *c, void **item, trt_wait_node *node,
         return TRT_CHANNEL_CLOSED;
     }
     if (node) {
-        node->value = NULL;
-        trt_wait_queue_append(&c->getters, node);
+        trt_channel_queue_locked(c, false, NULL, node);
     }
     return TRT_CHANNEL_MUST_WAIT;
+}
+
+void
+trt_channel_queue_locked(trt_channel *c, bool is_put, void *item, trt_wait_node *node)
+{
+    node->value = item;
+    trt_wait_queue_append(is_put ? &c->putters : &c->getters, node);
 }
 
 trt_channel_result

@@ -35,10 +35,16 @@ trt_event_try_or_queue(trt_event *e, trt_wait_node *node)
     trt_mutex_lock(&e->lock);
     const bool was_set = trt_event_try(e);
     if (!was_set) {
-        trt_wait_queue_append(&e->queue, node);
+        trt_event_queue_locked(e, node);
     }
     trt_mutex_unlock(&e->lock);
     return was_set;
+}
+
+void
+trt_event_queue_locked(trt_event *e, trt_wait_node *node)
+{
+    trt_wait_queue_append(&e->queue, node);
 }
 
 void
