@@ -5,6 +5,7 @@ from typing import Generic, TypeVar
 
 from taskrt import _core
 from taskrt.errors import ChannelClosed, ShutDown
+from taskrt.statistics import QueueStatistics
 
 __all__ = ["Channel", "Queue", "select", "sleep_op"]
 
@@ -57,6 +58,18 @@ class Queue(Generic[_T]):
     def is_shutdown(self) -> bool:
         """Whether `shutdown` was called."""
         return self._channel.closed
+
+    def statistics(self) -> QueueStatistics:
+        """Return a `taskrt.statistics.QueueStatistics`. Not a suspension point."""
+        channel = self._channel.statistics()
+        return QueueStatistics(
+            self._maxsize,
+            channel.qsize,
+            channel.closed,
+            self.unfinished_tasks,
+            channel.tasks_waiting_put,
+            channel.tasks_waiting_get,
+        )
 
     def qsize(self) -> int:
         """Return how many items are held at the moment."""

@@ -72,6 +72,18 @@ PUBLIC_NAMES = [
     "yield_now",
 ]
 
+STATISTICS = [
+    "BarrierStatistics",
+    "ChannelStatistics",
+    "ConditionStatistics",
+    "EventStatistics",
+    "LatchStatistics",
+    "LockStatistics",
+    "QueueStatistics",
+    "SemaphoreStatistics",
+    "WaiterStatistics",
+]
+
 NAMES_OF_MODULES = {
     "taskrt.native": [
         "NativeError",
@@ -82,6 +94,7 @@ NAMES_OF_MODULES = {
         "spawn",
     ],
     "taskrt.native_numba": ["cancelled", "join", "run", "spawn"],
+    "taskrt.statistics": STATISTICS,
 }
 
 TASK_NAMES = [
@@ -141,9 +154,11 @@ def test_public_names_of_a_module_are_exactly_these(module: str) -> None:
 def test_public_name_of_a_module_is_documented(module: str, name: str) -> None:
     value = getattr(import_module(module), name)
     assert len(inspect.getdoc(value) or "") > 20
-    page = (ROOT / "docs/reference/native.md").read_text("utf-8")
+    file = "python.md" if module == "taskrt.statistics" else "native.md"
+    page = (ROOT / "docs/reference" / file).read_text("utf-8")
     _, _, names = page.partition(f"module:: {module}\n")
-    assert re.search(rf"(function|exception):: {name}\b", names.split("module::")[0])
+    kind = "function|exception|class"
+    assert re.search(rf"({kind}):: {name}\b", names.split("module::")[0])
 
 
 def import_module(module: str) -> ModuleType:

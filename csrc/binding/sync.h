@@ -26,6 +26,10 @@ uint64_t sync_owner(Worker *w);
 /* Its name, "Task-5" or "thread 7"; for 0 "nobody". New reference. */
 PyObject *sync_owner_name(uint64_t owner);
 
+/* An object of a class of taskrt.statistics, made from values as Py_BuildValue takes
+ * them. New reference or NULL. */
+PyObject *sync_statistics(const char *class_name, const char *format, ...);
+
 /* The arguments blocking=True, timeout=`no_timeout` as a deadline: TRT_FOREVER,
  * SYNC_NOW, or another. `no_timeout` is −1, as threading.Lock has it, or None, as its
  * semaphores have. 0 or −1. */

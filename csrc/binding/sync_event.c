@@ -47,6 +47,14 @@ event_wait_op(PyObject *op, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
+event_statistics(EventObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return sync_statistics("EventStatistics", "(Nn)",
+                           PyBool_FromLong(trt_event_is_set(&self->event)),
+                           (Py_ssize_t)trt_event_waiting(&self->event));
+}
+
+static PyObject *
 event_repr(EventObject *self)
 {
     return PyUnicode_FromFormat("<%s at %p: %s>", Py_TYPE(self)->tp_name, self,
@@ -107,6 +115,10 @@ PyDoc_STRVAR(event_set_doc,
 PyDoc_STRVAR(event_clear_doc,
              "clear($self, /)\n--\n\nUnset the flag. Not a suspension point.");
 
+PyDoc_STRVAR(event_statistics_doc,
+             "statistics($self, /)\n--\n\n"
+             "Return a taskrt.statistics.EventStatistics. Not a suspension point.");
+
 static PyMethodDef event_methods[] = {
     {"wait", (PyCFunction)(void (*)(void))event_wait, METH_FASTCALL | METH_KEYWORDS,
      event_wait_doc},
@@ -114,6 +126,7 @@ static PyMethodDef event_methods[] = {
     {"is_set", (PyCFunction)event_is_set, METH_NOARGS, event_is_set_doc},
     {"set", (PyCFunction)event_set, METH_NOARGS, event_set_doc},
     {"clear", (PyCFunction)event_clear, METH_NOARGS, event_clear_doc},
+    {"statistics", (PyCFunction)event_statistics, METH_NOARGS, event_statistics_doc},
     {NULL, NULL, 0, NULL},
 };
 

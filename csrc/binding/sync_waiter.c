@@ -44,6 +44,14 @@ waiter_wake_method(PyObject *op, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
+waiter_statistics(WaiterObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return sync_statistics("WaiterStatistics", "(Nn)",
+                           PyBool_FromLong(trt_event_is_set(&self->event)),
+                           (Py_ssize_t)trt_event_waiting(&self->event));
+}
+
+static PyObject *
 waiter_repr(WaiterObject *self)
 {
     const char *const state = trt_event_is_set(&self->event)      ? "token"
@@ -114,10 +122,15 @@ PyDoc_STRVAR(
     "suspension\n"
     "point.");
 
+PyDoc_STRVAR(waiter_statistics_doc,
+             "statistics($self, /)\n--\n\n"
+             "Return a taskrt.statistics.WaiterStatistics. Not a suspension point.");
+
 static PyMethodDef waiter_methods[] = {
     {"park", (PyCFunction)(void (*)(void))waiter_park, METH_FASTCALL | METH_KEYWORDS,
      waiter_park_doc},
     {"wake", waiter_wake_method, METH_NOARGS, waiter_wake_doc},
+    {"statistics", (PyCFunction)waiter_statistics, METH_NOARGS, waiter_statistics_doc},
     {NULL, NULL, 0, NULL},
 };
 

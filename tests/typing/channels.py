@@ -44,4 +44,6 @@ names.put_op(1)  # type: ignore[arg-type]
 queue: Queue[int] = Queue()
 queue.put(1, block=False)
 assert_type(queue.get(timeout=1), int)
+assert_type(queue.statistics().unfinished_tasks, int)
+assert_type(numbers.statistics().maxsize, int | float)
 assert_type(ChannelClosed("text", numbers).channel, object)

@@ -257,3 +257,15 @@ trt_channel_is_closed(trt_channel *c)
     trt_channel_unlock(c);
     return closed;
 }
+
+trt_channel_state
+trt_channel_look(trt_channel *c)
+{
+    trt_channel_lock(c);
+    const trt_channel_state state = {.count = c->count,
+                                     .getting = trt_wait_queue_count(&c->getters),
+                                     .putting = trt_wait_queue_count(&c->putters),
+                                     .closed = c->closed};
+    trt_channel_unlock(c);
+    return state;
+}

@@ -99,4 +99,12 @@ size_t trt_channel_count(trt_channel *c);
 
 bool trt_channel_is_closed(trt_channel *c);
 
+/* A channel at one moment. */
+typedef struct trt_channel_state {
+    size_t count, getting, putting; /* items; who waits */
+    bool closed;
+} trt_channel_state;
+
+trt_channel_state trt_channel_look(trt_channel *c);
+
 #endif

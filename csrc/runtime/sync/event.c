@@ -77,3 +77,12 @@ trt_event_clear(trt_event *e)
     trt_store_relaxed(&e->is_set, 0);
     trt_mutex_unlock(&e->lock);
 }
+
+size_t
+trt_event_waiting(trt_event *e)
+{
+    trt_mutex_lock(&e->lock);
+    const size_t count = trt_wait_queue_count(&e->queue);
+    trt_mutex_unlock(&e->lock);
+    return count;
+}

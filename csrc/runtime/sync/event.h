@@ -58,4 +58,7 @@ trt_event_result trt_event_set(trt_event *e);
 
 void trt_event_clear(trt_event *e);
 
+/* How many wait at some moment during the call. Any thread. */
+size_t trt_event_waiting(trt_event *e);
+
 #endif
