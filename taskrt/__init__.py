@@ -16,7 +16,7 @@ from taskrt.errors import (
     TaskLostError,
 )
 from taskrt.groups import TaskGroup
-from taskrt.locals import TaskLocal
+from taskrt.locals import OncePerTask, TaskLocal
 from taskrt.runtime import (
     available_cpus,
     get_include,
@@ -78,6 +78,7 @@ __all__ = [
     "Latch",
     "Lock",
     "Once",
+    "OncePerTask",
     "Queue",
     "RLock",
     "Semaphore",

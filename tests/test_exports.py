@@ -27,6 +27,7 @@ PUBLIC_NAMES = [
     "Latch",
     "Lock",
     "Once",
+    "OncePerTask",
     "Queue",
     "RLock",
     "Semaphore",

@@ -11,6 +11,7 @@ from taskrt import (
     Latch,
     Lock,
     Once,
+    OncePerTask,
     RLock,
     Semaphore,
     Waiter,
@@ -68,3 +69,12 @@ def settings() -> dict[str, int]:
 
 assert_type(settings, Once[dict[str, int]])
 assert_type(settings(), dict[str, int])
+
+
+@OncePerTask
+def scratch() -> bytearray:
+    return bytearray(8)
+
+
+assert_type(scratch, OncePerTask[bytearray])
+assert_type(scratch(), bytearray)
