@@ -136,9 +136,11 @@ class Barrier:
 
     def _await(self, mine: _Round, timeout: float | None) -> None:
         try:
-            in_time = mine.over.wait(timeout)
+            in_time = mine.over._wait(timeout, self)
             if not in_time and not self._give_up(mine):
-                mine.over.wait()  # all have come: it is the action that takes longer
+                mine.over._wait(
+                    None, self
+                )  # all have come: it is the action that takes longer
         except BaseException:
             self._give_up(mine)
             raise
@@ -214,7 +216,7 @@ class Latch:
 
         Raises Cancelled. A suspension point and a checkpoint.
         """
-        return self._open.wait(timeout)
+        return self._open._wait(timeout, self)
 
     def statistics(self) -> LatchStatistics:
         """Return a `taskrt.statistics.LatchStatistics`. Not a suspension point."""

@@ -109,7 +109,7 @@ class Condition:
         self._waiters.append(waiter)
         saved = self._release_save()
         try:
-            waiter.park(timeout)
+            waiter._park(timeout, self)
         except BaseException as caught:
             error = caught
         error = self._take_back(saved) or error

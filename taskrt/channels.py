@@ -44,6 +44,13 @@ class Queue(Generic[_T]):
         self._unfinished = _core.Semaphore(0)
         self._joiners: set[_core.Event] = set()
 
+    def __repr__(self) -> str:
+        state = "shut down" if self.is_shutdown else "open"
+        return (
+            f"<taskrt.Queue at {id(self):#x}: {self.qsize()} items, "
+            f"{self.unfinished_tasks} unfinished, {state}>"
+        )
+
     @property
     def maxsize(self) -> int:
         """As given."""
@@ -147,7 +154,7 @@ class Queue(Generic[_T]):
         self._joiners.add(finished)  # before the look, so that the last report sees it
         try:
             if self._unfinished._value > 0:
-                finished.wait()
+                finished._wait(None, self)
             else:
                 _core.checkpoint()
         finally:

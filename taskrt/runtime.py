@@ -172,8 +172,20 @@ def _install_hooks() -> None:
         os.register_at_fork(after_in_child=_core._after_fork)
 
 
-def _something_may_come(pool: list[int], debug: bool) -> bool:
+# Those that a fault of the program raises, which faulthandler has handlers for.
+_FATAL = {
+    getattr(signal, name)
+    for name in ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV")
+    if hasattr(signal, name)
+}
+
+
+def _something_may_come(
+    pool: list[int], stand_in: object, handler: object, debug: bool
+) -> bool:
     """Tell whether something else than tasks may end a wait of main.
+
+    stand_in  the handler that taskrt may have installed in place of `handler`
 
     Called on main when all else sleeps for good. Signal handlers may, and other
     threads: with TASKRT_DEBUG those that Python knows, otherwise all of the process.
@@ -181,10 +193,11 @@ def _something_may_come(pool: list[int], debug: bool) -> bool:
     ours = {threading.main_thread().ident, *pool}
     if any(thread.ident not in ours for thread in threading.enumerate()):
         return True
-    handlers = map(signal.getsignal, signal.valid_signals())
     known = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
-    if any(handler not in known for handler in handlers):
-        return True
+    for number in signal.valid_signals() - _FATAL:
+        found = signal.getsignal(number)
+        if (handler if found is stand_in else found) not in known:
+            return True
     if debug:
         return False
     tasks = Path("/proc/self/task")

@@ -219,6 +219,7 @@ struct Wait {
     Wait *next_decided;    /* on the way to delivery */
     bool shielded;         /* from a request to its task */
     PyObject *object;      /* what it waits for if that is no task, borrowed, or NULL */
+    const char *verb;      /* as in Awaited */
     trt_wait_node nodes[]; /* as many as the Awaited says */
 };
 
@@ -236,6 +237,7 @@ struct Awaited {
     void (*leave)(Awaited *self, Wait *wait);
     TaskObject *task; /* or NULL */
     PyObject *object; /* for reports if it is no task; or NULL */
+    const char *verb; /* the same: it waits "to get from" that; NULL: "for" */
     size_t nodes;     /* that the wait needs */
     bool has_come;    /* set by wait_once: it was decided, or it had come already */
     bool was_hopeful; /* the same: nothing ran, but something may come from elsewhere */
@@ -432,7 +434,7 @@ typedef struct Core {
     PyTypeObject *scope_type;
     PyTypeObject *operation_type; /* for select() */
     PyTypeObject *subscription_type;
-    PyTypeObject *waiter_type;
+    PyTypeObject *waiter_type, *lock_type, *rlock_type;
     PyObject *cancelled_error, *cancelled, *deadlock_error, *lost_error, *native_error;
     PyObject *channel_closed, *queue_empty, *queue_full;
     PyObject *inherit; /* Spawner's default for context */

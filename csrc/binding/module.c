@@ -311,10 +311,10 @@ add_primitives(PyObject *module, Core *state)
 {
     state->waiter_type = add_type(module, &waiter_spec, NULL);
     PyTypeObject *const semaphore = add_type(module, &semaphore_spec, NULL);
-    return state->waiter_type && semaphore &&
+    state->lock_type = add_type(module, &lock_spec, NULL);
+    state->rlock_type = add_type(module, &rlock_spec, NULL);
+    return state->waiter_type && semaphore && state->lock_type && state->rlock_type &&
                    add_type(module, &bounded_spec, semaphore) &&
-                   add_type(module, &lock_spec, NULL) &&
-                   add_type(module, &rlock_spec, NULL) &&
                    add_type(module, &event_spec, NULL) &&
                    add_type(module, &channel_spec, NULL) &&
                    add_type(module, &atomic_spec, NULL)

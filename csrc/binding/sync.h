@@ -26,6 +26,9 @@ uint64_t sync_owner(Worker *w);
 /* Its name, "Task-5" or "thread 7"; for 0 "nobody". New reference. */
 PyObject *sync_owner_name(uint64_t owner);
 
+/* Who has this lock; 0 if it is free, or no lock. */
+uint64_t sync_owner_of(PyObject *object);
+
 /* An object of a class of taskrt.statistics, made from values as Py_BuildValue takes
  * them. New reference or NULL. */
 PyObject *sync_statistics(const char *class_name, const char *format, ...);
@@ -63,7 +66,8 @@ typedef struct Choice {
     Awaited base;
     const Step *steps;
     size_t count;
-    size_t *order;     /* of trying; place for `count` */
+    PyObject *const *operations; /* that the steps are of, for reports; or NULL */
+    size_t *order;               /* of trying; place for `count` */
     trt_mutex **locks; /* of their channels and events, each once, by address */
     size_t lock_count;
     uint64_t due_ns; /* the earliest of steps that wait for a time; or never */

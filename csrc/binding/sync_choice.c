@@ -186,6 +186,19 @@ end_failed(Choice *self)
     return -1;
 }
 
+/* For reports: what a select waits for. 0, or −1 with an error set. */
+static int
+name_operations(Choice *self)
+{
+    PyObject *const names = PyTuple_New((Py_ssize_t)self->count);
+    for (size_t i = 0; names && i < self->count; i++) {
+        PyTuple_SET_ITEM(names, (Py_ssize_t)i, Py_NewRef(self->operations[i]));
+    }
+    self->base.object = names;
+    self->base.verb = "for one of";
+    return names ? 0 : -1;
+}
+
 static int
 wait_for_step(Worker *w, Choice *self, uint64_t deadline)
 {
@@ -222,7 +235,14 @@ choice_take(Worker *w, Choice *self, uint64_t deadline)
     take_now(w, self);
     int status = self->result != TRT_CHANNEL_MUST_WAIT;
     if (!status && (deadline == TRT_FOREVER || deadline > trt_clock_now_ns())) {
-        status = wait_for_step(w, self, deadline);
+        if (self->operations && name_operations(self) < 0) {
+            status = -1;
+        } else {
+            status = wait_for_step(w, self, deadline);
+        }
+        if (self->operations) {
+            Py_CLEAR(self->base.object);
+        }
     }
     const bool taken = self->result == TRT_CHANNEL_DONE;
     for (size_t i = 0; i < self->count; i++) {
@@ -247,7 +267,8 @@ choice_take_step(Worker *w, const Step *step, PyObject **got, uint64_t deadline)
 {
     trt_mutex *lock = &step->channel->channel.lock;
     size_t order = 0;
-    Choice choice = {.base = {.object = (PyObject *)step->channel},
+    Choice choice = {.base = {.object = (PyObject *)step->channel,
+                              .verb = step->item ? "to put into" : "to get from"},
                      .steps = step,
                      .count = 1,
                      .order = &order,

@@ -20,6 +20,22 @@ event_wait(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwna
     return status < 0 ? NULL : PyBool_FromLong(status);
 }
 
+/* _wait(timeout, what): wait() for something that is made of this, for reports. */
+static PyObject *
+event_wait_as(PyObject *op, PyObject *args)
+{
+    PyObject *timeout, *what;
+    uint64_t deadline;
+    Worker *const w = worker_self();
+    if (!w || !PyArg_UnpackTuple(args, "_wait", 2, 2, &timeout, &what) ||
+        wait_deadline(timeout, &deadline) < 0) {
+        return NULL;
+    }
+    const int status =
+        sync_wait_for_event(w, what, &((EventObject *)op)->event, deadline);
+    return status < 0 ? NULL : PyBool_FromLong(status);
+}
+
 static PyObject *
 event_is_set(EventObject *self, PyObject *Py_UNUSED(ignored))
 {
@@ -122,6 +138,7 @@ PyDoc_STRVAR(event_statistics_doc,
 static PyMethodDef event_methods[] = {
     {"wait", (PyCFunction)(void (*)(void))event_wait, METH_FASTCALL | METH_KEYWORDS,
      event_wait_doc},
+    {"_wait", event_wait_as, METH_VARARGS, NULL},
     {"wait_op", event_wait_op, METH_NOARGS, event_wait_op_doc},
     {"is_set", (PyCFunction)event_is_set, METH_NOARGS, event_is_set_doc},
     {"set", (PyCFunction)event_set, METH_NOARGS, event_set_doc},

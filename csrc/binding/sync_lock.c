@@ -58,6 +58,17 @@ release_rlock(Worker *w, Permits *self)
     return 0;
 }
 
+uint64_t
+sync_owner_of(PyObject *object)
+{
+    const Permits *const self = (const Permits *)object;
+    const bool is_lock =
+        Py_IS_TYPE(object, core->lock_type) || Py_IS_TYPE(object, core->rlock_type);
+    return is_lock && trt_semaphore_permits(&self->permits) == 0
+               ? trt_load_relaxed(&self->owner)
+               : 0;
+}
+
 static PyObject *
 lock_repr(Permits *self)
 {

@@ -129,6 +129,7 @@ core_select(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs
     }
     Choice choice = {.steps = steps,
                      .count = count,
+                     .operations = args,
                      .order = order,
                      .locks = locks,
                      .due_ns = TRT_FOREVER};
