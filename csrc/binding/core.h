@@ -362,8 +362,9 @@ void fiber_start_task(Worker *w, TaskObject *task);
 void fiber_drop_idle(Worker *w);
 /* How many runners are in the middle of a task. */
 size_t fiber_suspended(Worker *w);
-/* Cancel every task on the worker's runners. Owner. */
+/* Cancel every task on the worker's runners, or those that are detached. Owner. */
 void fiber_cancel_all(Worker *w);
+void fiber_cancel_detached(Worker *w);
 PyObject *fiber_runner(PyObject *, PyObject *);
 
 /* Take and claim the next task for this worker, or NULL. New reference. */
@@ -420,9 +421,10 @@ struct Worker {
     PyObject *interrupt_handler; /* to be called by root for SIGINT, owned */
     bool wants_quiet;            /* main's root waits until nothing can run any more */
     bool in_collection;          /* a garbage collection runs on this thread */
-    /* Whether it has cancelled its fibers for core->cancel_all. Written by its thread,
-     * before it sleeps again; read by main, which is not done before [cancel-seen]. */
-    _Atomic(bool) cancel_seen;
+    /* Which of its fibers it has cancelled at exit, see exit_cancels. Written by its
+     * thread, before it sleeps again; read by main, which is not done before
+     * [cancel-seen]. */
+    _Atomic(uint32_t) cancel_seen;
     trt_thread thread;
     _Atomic(uint32_t) alive; /* pool threads: the OS thread has not ended */
     Worker *next_free;
@@ -527,6 +529,9 @@ bool lifecycle_takes_nothing(Worker *w);
 /* Called by a worker that has announced its sleep and found nothing: false to not park.
  */
 bool exit_asleep(trt_worker *base);
+/* Which waits the end of the process cuts short; each includes those before. */
+enum { EXIT_CANCELS_NONE, EXIT_CANCELS_DETACHED, EXIT_CANCELS_ALL };
+uint32_t exit_cancels(void);
 /* How many tasks have not ended; exact once it is 0. Any thread. */
 uint64_t exit_live_tasks(void);
 /* Have all pool threads look again at what they are to do. */

@@ -37,8 +37,7 @@ hub_is_needed(Worker *w)
 {
     return fiber_any_ready(w) || native_can_go_on(w) || w->prefers_unstarted ||
            trt_timers_next_deadline(&w->base.timers) != TRT_FOREVER ||
-           (trt_load_relaxed(&core->cancel_all) &&
-            !trt_load_relaxed(&w->cancel_seen)) ||
+           exit_cancels() > trt_load_relaxed(&w->cancel_seen) ||
            lifecycle_must_retire(w);
 }
 
@@ -185,13 +184,25 @@ sleep_until_due(Worker *w)
     }
 }
 
+/* Cancel what the end of the process has just come to. */
+static void
+cancel_for_exit(Worker *w, uint32_t which)
+{
+    trt_store_release(&w->cancel_seen, which); /* [cancel-seen] */
+    if (which == EXIT_CANCELS_ALL) {
+        fiber_cancel_all(w);
+    } else {
+        fiber_cancel_detached(w);
+    }
+}
+
 void
 hub_loop(Worker *w)
 {
     for (;;) {
-        if (trt_load_relaxed(&core->cancel_all) && !trt_load_relaxed(&w->cancel_seen)) {
-            trt_store_release(&w->cancel_seen, true); /* [cancel-seen] */
-            fiber_cancel_all(w);
+        const uint32_t cancels = exit_cancels();
+        if (cancels > trt_load_relaxed(&w->cancel_seen)) {
+            cancel_for_exit(w, cancels);
         }
         if (w->generation != trt_load_relaxed(&core->generation)) {
             lifecycle_end_child(

@@ -150,7 +150,7 @@ start_threads_locked(uint32_t count)
             core->pool_workers[id] = w;
             core->pool_count = id > core->pool_count ? id : core->pool_count;
         }
-        trt_store_relaxed(&w->cancel_seen, false);
+        trt_store_relaxed(&w->cancel_seen, EXIT_CANCELS_NONE);
         char name[16];
         snprintf(name, sizeof name, "taskrt-%u", (unsigned)id);
         trt_store_relaxed(&w->alive, 1);
