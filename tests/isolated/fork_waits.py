@@ -159,4 +159,10 @@ for _ in range(3):
     until(forker.done)
     fetch(forker)
     place.end()
+    place, over = Place(), Event()
+    forker = spawn(fork, place)
+    forker.add_done_callback(lambda _, over=over: over.set())  # type: ignore[misc]
+    over.wait()  # main waits for something else than the task that forks
+    fetch(forker)
+    place.end()
 print("all is well")
