@@ -7,7 +7,7 @@
 
 from taskrt.runtime import __version__ as __version__  # isort: skip  (first: greenlet)
 from taskrt.blocking_calls import blocking, run_blocking
-from taskrt.channels import Channel, Queue, select
+from taskrt.channels import Channel, Queue, select, sleep_op
 from taskrt.errors import (
     Cancelled,
     CancelledError,
@@ -17,7 +17,7 @@ from taskrt.errors import (
     TaskLostError,
 )
 from taskrt.groups import TaskGroup
-from taskrt.locals import TaskLocal
+from taskrt.locals import OncePerTask, TaskLocal
 from taskrt.runtime import (
     available_cpus,
     get_include,
@@ -79,6 +79,7 @@ __all__ = [
     "Latch",
     "Lock",
     "Once",
+    "OncePerTask",
     "Queue",
     "RLock",
     "Semaphore",
@@ -112,6 +113,7 @@ __all__ = [
     "set_num_threads",
     "shutdown",
     "sleep",
+    "sleep_op",
     "spawn",
     "spawn_after",
     "spawn_later",

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 from taskrt._core import AtomicInt, CancelScope, Event, RLock
+from taskrt.statistics import BarrierStatistics, LatchStatistics
 
 
 class _Round:
@@ -115,6 +116,12 @@ class Barrier:
         """Whether it is broken."""
         return self._round.broken
 
+    def statistics(self) -> BarrierStatistics:
+        """Return a `taskrt.statistics.BarrierStatistics`. Not a suspension point."""
+        now = self._round
+        waiting = 0 if now.broken else now.arrived
+        return BarrierStatistics(self._parties, now.broken, waiting)
+
     def _finish(self, mine: _Round) -> None:
         """As the last to come: run the action and let all go on."""
         try:
@@ -129,9 +136,11 @@ class Barrier:
 
     def _await(self, mine: _Round, timeout: float | None) -> None:
         try:
-            in_time = mine.over.wait(timeout)
+            in_time = mine.over._wait(timeout, self)
             if not in_time and not self._give_up(mine):
-                mine.over.wait()  # all have come: it is the action that takes longer
+                mine.over._wait(
+                    None, self
+                )  # all have come: it is the action that takes longer
         except BaseException:
             self._give_up(mine)
             raise
@@ -207,7 +216,11 @@ class Latch:
 
         Raises Cancelled. A suspension point and a checkpoint.
         """
-        return self._open.wait(timeout)
+        return self._open._wait(timeout, self)
+
+    def statistics(self) -> LatchStatistics:
+        """Return a `taskrt.statistics.LatchStatistics`. Not a suspension point."""
+        return LatchStatistics(self.count, self._open.statistics().tasks_waiting)
 
     def arrive_and_wait(self, timeout: float | None = None) -> bool:
         """Count down by 1 and wait: `count_down`, then `wait`.

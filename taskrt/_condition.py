@@ -8,8 +8,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
-from taskrt._core import CancelScope, RLock, Waiter
+from taskrt._core import CancelScope, Lock, RLock, Waiter
 from taskrt.errors import Cancelled
+from taskrt.statistics import ConditionStatistics
 
 _T = TypeVar("_T")
 
@@ -108,7 +109,7 @@ class Condition:
         self._waiters.append(waiter)
         saved = self._release_save()
         try:
-            waiter.park(timeout)
+            waiter._park(timeout, self)
         except BaseException as caught:
             error = caught
         error = self._take_back(saved) or error
@@ -150,6 +151,12 @@ class Condition:
     def notify_all(self) -> None:
         """Let all that wait go on; otherwise as `notify`."""
         self.notify(len(self._waiters))
+
+    def statistics(self) -> ConditionStatistics:
+        """Return a `taskrt.statistics.ConditionStatistics`. Not a suspension point."""
+        lock = self._lock
+        known = lock.statistics() if isinstance(lock, Lock | RLock) else None
+        return ConditionStatistics(len(self._waiters), known)
 
     # --- the lock, which may be of another kind than ours
 

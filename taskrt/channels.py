@@ -5,13 +5,15 @@ from typing import Generic, TypeVar
 
 from taskrt import _core
 from taskrt.errors import ChannelClosed, ShutDown
+from taskrt.statistics import QueueStatistics
 
-__all__ = ["Channel", "Queue", "select"]
+__all__ = ["Channel", "Queue", "select", "sleep_op"]
 
 _T = TypeVar("_T")
 
 Channel = _core.Channel
 select = _core.select
+sleep_op = _core.sleep_op
 
 
 class Queue(Generic[_T]):
@@ -42,6 +44,13 @@ class Queue(Generic[_T]):
         self._unfinished = _core.Semaphore(0)
         self._joiners: set[_core.Event] = set()
 
+    def __repr__(self) -> str:
+        state = "shut down" if self.is_shutdown else "open"
+        return (
+            f"<taskrt.Queue at {id(self):#x}: {self.qsize()} items, "
+            f"{self.unfinished_tasks} unfinished, {state}>"
+        )
+
     @property
     def maxsize(self) -> int:
         """As given."""
@@ -56,6 +65,18 @@ class Queue(Generic[_T]):
     def is_shutdown(self) -> bool:
         """Whether `shutdown` was called."""
         return self._channel.closed
+
+    def statistics(self) -> QueueStatistics:
+        """Return a `taskrt.statistics.QueueStatistics`. Not a suspension point."""
+        channel = self._channel.statistics()
+        return QueueStatistics(
+            self._maxsize,
+            channel.qsize,
+            channel.closed,
+            self.unfinished_tasks,
+            channel.tasks_waiting_put,
+            channel.tasks_waiting_get,
+        )
 
     def qsize(self) -> int:
         """Return how many items are held at the moment."""
@@ -133,7 +154,7 @@ class Queue(Generic[_T]):
         self._joiners.add(finished)  # before the look, so that the last report sees it
         try:
             if self._unfinished._value > 0:
-                finished.wait()
+                finished._wait(None, self)
             else:
                 _core.checkpoint()
         finally:

@@ -2,14 +2,17 @@
 
 import threading
 from collections.abc import Callable
+from functools import update_wrapper
 from typing import Generic, TypeVar, cast
 
 from taskrt import _core
+from taskrt.errors import DeadlockError
 
-__all__ = ["TaskLocal"]
+__all__ = ["OncePerTask", "TaskLocal"]
 
 _T = TypeVar("_T")
 _UNSET = object()
+_RUNNING = object()  # the function of a OncePerTask, in this task
 
 
 class TaskLocal(Generic[_T]):
@@ -69,3 +72,57 @@ class TaskLocal(Generic[_T]):
         if values is None:
             return cast(dict[object, object], self._outside.__dict__)
         return values
+
+
+class OncePerTask(Generic[_T]):
+    """A callable that calls `fn()` once in each task, and keeps the value for it.
+
+    Outside of tasks once in each thread. `fn` runs in the caller, so unlike that of
+    `once` it sees its context and may use locks that it has. The value is gone when the
+    task ends, and is not inherited. If `fn` fails the caller gets its exception, and
+    the next call tries again. A suspension point if `fn` is one; any thread. Source:
+    Julia's OncePerTask.
+
+    >>> from taskrt import OncePerTask, fetch, spawn
+    >>> @OncePerTask
+    ... def scratch():
+    ...     return bytearray(4)
+    >>> scratch() is scratch()
+    True
+    >>> fetch(spawn(scratch)) is scratch()
+    False
+    """
+
+    __module__ = "taskrt"
+
+    def __init__(self, fn: Callable[[], _T]) -> None:
+        if not callable(fn):
+            raise TypeError(f"OncePerTask takes a callable, not {type(fn).__name__!r}")
+        self._fn = fn
+        self._local: TaskLocal[object] = TaskLocal()
+        update_wrapper(self, fn)
+
+    def __call__(self) -> _T:
+        """Return this task's value, and make it first if need be.
+
+        Raises what the function raises; DeadlockError if it asks for its own value.
+        """
+        values = self._local._values()
+        value = values.get(self, _UNSET)
+        if value is _RUNNING:
+            raise DeadlockError(
+                f"{self!r} needs its own value: the function is just making it for "
+                "this task; have it do without"
+            )
+        if value is _UNSET:
+            values[self] = _RUNNING
+            try:
+                value = self._fn()
+            except BaseException:
+                del values[self]
+                raise
+            values[self] = value
+        return cast(_T, value)
+
+    def __repr__(self) -> str:
+        return f"<taskrt.OncePerTask of {self._fn!r}>"

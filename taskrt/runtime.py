@@ -234,6 +234,14 @@ class HelperThread(threading.Thread):
         return {native for native, _ in numbers}, {ident for _, ident in numbers}
 
 
+# Those that a fault of the program raises, which faulthandler has handlers for.
+_FATAL = {
+    getattr(signal, name)
+    for name in ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV")
+    if hasattr(signal, name)
+}
+
+
 def _something_may_come(pool: list[int], debug: bool) -> bool:
     """Tell whether something else than tasks may end a wait of main.
 
@@ -252,9 +260,8 @@ def _something_may_come(pool: list[int], debug: bool) -> bool:
         t.ident not in ours and t.ident not in helpers for t in threading.enumerate()
     ):
         return True  # one that is just starting
-    handlers = map(signal.getsignal, signal.valid_signals())
-    # None: one that C code has installed, as faulthandler does. It runs no Python.
-    known = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler, None)
+    handlers = map(signal.getsignal, signal.valid_signals() - _FATAL)
+    known = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
     if any(handler not in known for handler in handlers):
         return True
     if debug:

@@ -39,6 +39,9 @@ class _Arrivals(Generic[_R]):
     def __len__(self) -> int:
         return len(self._subscriptions)
 
+    def __repr__(self) -> str:
+        return f"one of {list(self._subscriptions)}"
+
     def add(self, task: Task[_R]) -> None:
         if task not in self._subscriptions:
             self._subscriptions[task] = _core._subscribe(task, self._arrive)
@@ -52,7 +55,7 @@ class _Arrivals(Generic[_R]):
         _core.checkpoint()
         while not self._ended:
             left = None if self._deadline is None else self._deadline - time.monotonic()
-            if not self._event.wait(left) and not self._ended:
+            if not self._event._wait(left, self) and not self._ended:
                 return None
         task = self._ended.popleft()
         del self._subscriptions[task]
@@ -134,7 +137,7 @@ def _wait_for_all_or_a_failure(tasks: list[Task[_R]], timeout: float | None) -> 
     try:
         for task in waited_for:
             subscriptions.append(_core._subscribe(task, on_end))
-        event.wait(timeout)
+        event._wait(timeout, tasks)
     finally:
         for subscription in subscriptions:
             subscription.cancel()

@@ -27,6 +27,7 @@ PUBLIC_NAMES = [
     "Latch",
     "Lock",
     "Once",
+    "OncePerTask",
     "Queue",
     "RLock",
     "Semaphore",
@@ -60,6 +61,7 @@ PUBLIC_NAMES = [
     "set_num_threads",
     "shutdown",
     "sleep",
+    "sleep_op",
     "spawn",
     "spawn_after",
     "spawn_later",
@@ -73,6 +75,18 @@ PUBLIC_NAMES = [
     "yield_now",
 ]
 
+STATISTICS = [
+    "BarrierStatistics",
+    "ChannelStatistics",
+    "ConditionStatistics",
+    "EventStatistics",
+    "LatchStatistics",
+    "LockStatistics",
+    "QueueStatistics",
+    "SemaphoreStatistics",
+    "WaiterStatistics",
+]
+
 NAMES_OF_MODULES = {
     "taskrt.native": [
         "NativeError",
@@ -84,9 +98,13 @@ NAMES_OF_MODULES = {
     ],
     "taskrt.native_numba": ["cancelled", "join", "run", "spawn"],
     "taskrt.interop.aio": ["from_async", "run"],
+    "taskrt.statistics": STATISTICS,
 }
 
-PAGES = {"taskrt.interop.aio": "interop.md"}  # others: native.md
+PAGES = {  # others: native.md
+    "taskrt.interop.aio": "interop.md",
+    "taskrt.statistics": "python.md",
+}
 
 TASK_NAMES = [
     "add_done_callback",
@@ -101,6 +119,7 @@ TASK_NAMES = [
     "result",
     "running",
     "state",
+    "wait_op",
 ]
 
 
@@ -146,7 +165,8 @@ def test_public_name_of_a_module_is_documented(module: str, name: str) -> None:
     assert len(inspect.getdoc(value) or "") > 20
     page = (ROOT / "docs/reference" / PAGES.get(module, "native.md")).read_text("utf-8")
     _, _, names = page.partition(f"module:: {module}\n")
-    assert re.search(rf"(function|exception):: {name}\b", names.split("module::")[0])
+    kind = "function|exception|class"
+    assert re.search(rf"({kind}):: {name}\b", names.split("module::")[0])
 
 
 def import_module(module: str) -> ModuleType:

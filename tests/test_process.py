@@ -382,6 +382,9 @@ def test_the_scripts_are_all_run() -> None:
         (TESTS / name).read_text()
         for name in (
             "test_process.py",
+            "test_process_waits.py",
+            "test_deadlock_of_main.py",
+            "test_hopeless.py",
             "test_runtime.py",
             "test_native.py",
             "test_imports.py",

@@ -258,13 +258,13 @@ def test_a_task_cannot_leave_the_scope_that_it_was_born_into() -> None:
             leave.append(self._family.scope.__exit__)
             return group
 
-    with Group() as group:
-        task = group.spawn(lambda: leave[0](None, None, None))
+    def leave_it() -> None:
         with pytest.raises(RuntimeError, match="by the task that has entered it"):
-            fetch(task)
-        checkpoint()  # nobody has left it
-        task.defuse()
-        group.cancel()
+            leave[0](None, None, None)
+
+    with Group() as group:
+        fetch(group.spawn(leave_it))
+        fetch(group.spawn(checkpoint))  # it is there still
 
 
 def test_a_task_left_in_the_middle_by_a_greenlet_takes_no_scope_along() -> None:

@@ -44,7 +44,7 @@ def pending_timers() -> int:
 def nothing_left_over() -> object:
     yield
     timers._keeper.stop()
-    until(lambda: timers._keeper._task is None or timers._keeper._task.done())
+    until(lambda: (task := timers._keeper._task) is None or task.done())
 
 
 # --- spawn_later ----------------------------------------------------------------------

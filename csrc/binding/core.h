@@ -277,8 +277,9 @@ void fiber_start_task(Worker *w, TaskObject *task);
 void fiber_drop_idle(Worker *w);
 /* How many runners are in the middle of a task. */
 size_t fiber_suspended(Worker *w);
-/* Cancel every task on the worker's runners. Owner. */
+/* Cancel every task on the worker's runners, or those that are detached. Owner. */
 void fiber_cancel_all(Worker *w);
+void fiber_cancel_detached(Worker *w);
 PyObject *fiber_runner(PyObject *, PyObject *);
 
 /* Note what main leaves to others as things are now. */
@@ -352,9 +353,10 @@ struct Worker {
     bool in_collection;          /* a garbage collection runs on this thread */
     bool own_only;               /* it starts nothing that others could, see loan.c */
     bool serves_tasks;           /* foreign: what runs here is what tasks wait for */
-    /* Whether it has cancelled its fibers for core->cancel_all. Written by its thread,
-     * before it sleeps again; read by main, which is not done before [cancel-seen]. */
-    _Atomic(bool) cancel_seen;
+    /* Which of its fibers it has cancelled at exit, see exit_cancels. Written by its
+     * thread, before it sleeps again; read by main, which is not done before
+     * [cancel-seen]. */
+    _Atomic(uint32_t) cancel_seen;
     trt_thread thread;
     _Atomic(uint32_t) alive; /* pool threads: the OS thread has not ended */
     Worker *next_free;
@@ -366,7 +368,7 @@ typedef struct Core {
     PyTypeObject *scope_type;
     PyTypeObject *operation_type; /* for select() */
     PyTypeObject *subscription_type;
-    PyTypeObject *waiter_type;
+    PyTypeObject *waiter_type, *lock_type, *rlock_type;
     PyTypeObject *loan_type;
     PyObject *cancelled_error, *cancelled, *deadlock_error, *lost_error, *native_error;
     PyObject *channel_closed, *queue_empty, *queue_full;
@@ -462,6 +464,13 @@ void lifecycle_leave_blocked(void);
  * or −1 with an error set and none more. And let it go to rest again; any thread. */
 int lifecycle_bring_in_spare(void);
 void lifecycle_dismiss_spare(void);
+/* Have `n` threads from now on, also in what starts later. 0, or −1 with an error set
+ * and as many as before. */
+int lifecycle_resize(uint32_t n);
+/* Call a function of the Python part without arguments. */
+PyObject *lifecycle_call_python(const char *module, const char *function);
+#include "settings.h"
+
 /* Start the runtime unless it runs. 0, or −1 with an error set. */
 int lifecycle_start(void);
 /* Whether a new task is accepted from the present code; `w` is this thread's, or NULL.
@@ -474,6 +483,9 @@ bool lifecycle_takes_nothing(Worker *w);
 /* Called by a worker that has announced its sleep and found nothing: false to not park.
  */
 bool exit_asleep(trt_worker *base);
+/* Which waits the end of the process cuts short; each includes those before. */
+enum { EXIT_CANCELS_NONE, EXIT_CANCELS_DETACHED, EXIT_CANCELS_ALL };
+uint32_t exit_cancels(void);
 /* How many tasks have not ended; exact once it is 0. Any thread. */
 uint64_t exit_live_tasks(void);
 /* Have all pool threads look again at what they are to do. */
@@ -557,6 +569,7 @@ PyObject *core_never_lets_go(PyObject *, PyObject *const *, Py_ssize_t);
 /* ---- the rest -------------------------------------------------------------------- */
 
 extern PyType_Spec channel_spec, operation_spec;
+PyObject *operation_on_task(PyObject *task, PyObject *);
 PyObject *core_select(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 #include "blocking.h"
 #include "loan.h"

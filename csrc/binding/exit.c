@@ -5,6 +5,15 @@ enum {
     GRACE_NS = 100 * 1000 * 1000, /* for what does not end by itself */
 };
 
+uint32_t
+exit_cancels(void)
+{
+    if (trt_load_relaxed(&core->cancel_all)) {
+        return EXIT_CANCELS_ALL;
+    }
+    return trt_load_relaxed(&core->closing) ? EXIT_CANCELS_DETACHED : EXIT_CANCELS_NONE;
+}
+
 /* ---- quiet: nothing can run any more --------------------------------------------- */
 
 /* How many tasks that somebody may want have not ended. Ends are read before
@@ -57,13 +66,13 @@ is_quiescent(void)
         trt_load_seq_cst(&core->calls) > 0 || trt_injector_size(&pool->injector) > 0) {
         return false;
     }
-    const bool cancels = trt_load_relaxed(&core->cancel_all);
+    const uint32_t cancels = exit_cancels();
     size_t count;
     trt_worker *const *table = trt_pool_workers(pool, &count);
     for (size_t i = 0; i < count; i++) {
         const Worker *const w = (const Worker *)table[i];
-        if (cancels && w->id > 0 && trt_load_acquire(&w->alive) &&
-            !trt_load_acquire(&w->cancel_seen)) { /* [cancel-seen] */
+        if (w->id > 0 && trt_load_acquire(&w->alive) &&
+            cancels > trt_load_acquire(&w->cancel_seen)) { /* [cancel-seen] */
             return false; /* it has been woken for that and has not come to it */
         }
         if (trt_deque_size(&table[i]->deque) > 0 ||
@@ -247,6 +256,7 @@ static bool
 end_runtime(Worker *w, bool patient, uint64_t deadline)
 {
     trt_store_seq_cst(&core->closing, true);
+    lifecycle_unpark_all(); /* detached tasks that wait are cancelled now */
     if (patient && work_until_quiet(w, deadline) < 0) {
         patient = false; /* Ctrl-C ends the drain */
         PyErr_Clear();
@@ -284,7 +294,7 @@ reset(void)
     trt_store_relaxed(&core->stopping, false);
     trt_store_relaxed(&core->closing, false);
     if (core->main) {
-        trt_store_relaxed(&core->main->cancel_seen, false);
+        trt_store_relaxed(&core->main->cancel_seen, EXIT_CANCELS_NONE);
     }
 }
 
@@ -314,6 +324,7 @@ core_shutdown(PyObject *Py_UNUSED(module), PyObject *args)
     }
     if (!wait && !cancel) {
         trt_store_seq_cst(&core->closing, true);
+        lifecycle_unpark_all();
         return PyBool_FromLong(exit_live_tasks() == 0);
     }
     const bool ended = end_runtime(w, wait && !cancel, deadline);

@@ -274,6 +274,17 @@ fiber_cancel_all(Worker *w)
     }
 }
 
+/* Being detached is a request by now, so there is nothing to set. */
+void
+fiber_cancel_detached(Worker *w)
+{
+    for (Fiber *fiber = w->runners; fiber; fiber = fiber->next) {
+        if (fiber->task && task_flag(fiber->task, TRT_TASK_DETACHED)) {
+            wait_interrupt(fiber, WAKE_CANCELLED);
+        }
+    }
+}
+
 /* Let go of the runner's stack until there is another task. False: the runner is to
  * end. */
 static bool

@@ -1,83 +1,172 @@
 /* The end of hope: main waits, without a deadline, and nothing can ever run again. */
-#include "core.h"
+#include "sync.h"
 
 /* Tasks that are named in the message. */
 enum { NAMED_MAX = 8 };
 
 typedef struct Waiting {
-    TaskObject *task;   /* that waits */
-    PyObject *for_whom; /* a task, another object, or NULL */
+    TaskObject *task; /* that waits; NULL: main, outside of tasks */
+    const char *verb;
+    PyObject *object; /* what for: a task, another object, or NULL */
 } Waiting;
 
-/* Who waits for what, with references to both. Caller holds core->waits. */
-static int
-collect_locked(Waiting *found)
+/* All stacks of all workers but hubs, one after another: the next after `f`, or the
+ * first. NULL: no more. Caller holds core->waits. */
+static Fiber *
+next_stack_locked(const Fiber *f)
 {
-    int count = 0;
-    size_t workers;
-    trt_worker *const *table = trt_pool_workers(core->pool, &workers);
-    for (size_t i = 0; i < workers; i++) {
-        Worker *const w = (Worker *)table[i];
-        for (Fiber *f = w->runners; f && count < NAMED_MAX; f = f->next) {
-            if (f->wait && f->task) {
-                PyObject *const object =
-                    f->awaited ? (PyObject *)f->awaited : f->wait->object;
-                found[count++] = (Waiting){(TaskObject *)Py_NewRef((PyObject *)f->task),
-                                           Py_XNewRef(object)};
-            }
+    size_t count, i = 0;
+    trt_worker *const *table = trt_pool_workers(core->pool, &count);
+    if (f) {
+        Fiber *const next = f == &f->worker->root ? f->worker->runners : f->next;
+        if (next) {
+            return next;
         }
+        while (table[i] != &f->worker->base) {
+            i++;
+        }
+        i++;
+    }
+    return i < count ? &((Worker *)table[i])->root : NULL;
+}
+
+/* Who waits for what, with references to both, the main thread first; `*more` is how
+ * many there are besides. Caller holds core->waits. */
+static int
+collect_locked(const Awaited *awaited, Waiting *found, int *more)
+{
+    Fiber *const root = &core->main->root;
+    int count = 0;
+    *more = 0;
+    found[count++] = (Waiting){
+        (TaskObject *)Py_XNewRef((PyObject *)root->task), awaited->verb,
+        Py_XNewRef(awaited->task ? (PyObject *)awaited->task : awaited->object)};
+    for (Fiber *f = next_stack_locked(NULL); f; f = next_stack_locked(f)) {
+        if (f == root || !f->wait || !f->task) {
+            continue;
+        }
+        if (count == NAMED_MAX) {
+            ++*more;
+            continue;
+        }
+        PyObject *const object = f->awaited ? (PyObject *)f->awaited : f->wait->object;
+        found[count++] = (Waiting){(TaskObject *)Py_NewRef((PyObject *)f->task),
+                                   f->wait->verb, Py_XNewRef(object)};
     }
     return count;
 }
 
+/* The task with this number, on some stack, be it beneath others. New reference, or
+ * NULL: it has ended. */
+static PyObject *
+find_task(uint64_t id)
+{
+    PyObject *found = NULL;
+    trt_mutex_lock(&core->waits);
+    for (Fiber *f = next_stack_locked(NULL); f && !found; f = next_stack_locked(f)) {
+        for (TaskObject *task = f->task; task && !found; task = task->outer) {
+            if (trt_load_relaxed(&task->id) == id) {
+                found = Py_NewRef((PyObject *)task);
+            }
+        }
+    }
+    trt_mutex_unlock(&core->waits);
+    return found;
+}
+
+/* An object in a few words. */
 static PyObject *
 describe(PyObject *object)
 {
-    return object ? PyObject_Repr(object) : PyUnicode_FromString("something");
+    if (!object) {
+        return PyUnicode_FromString("something");
+    }
+    PyObject *const text = PyUnicode_FromFormat("%.300R", object);
+    if (text || !PyErr_ExceptionMatches(PyExc_Exception)) {
+        return text;
+    }
+    PyErr_Clear();
+    return PyUnicode_FromFormat("a %s", Py_TYPE(object)->tp_name);
 }
 
-/* "; <Task ...> waits for ..." for each, appended to `text`, which is stolen. */
+/* ", which <Task ...> has" of a lock; else "". */
 static PyObject *
-append_all(PyObject *text, const Waiting *found, int count)
+describe_owner(PyObject *object)
 {
-    for (int i = 0; i < count; i++) {
-        PyObject *const task = text ? describe((PyObject *)found[i].task) : NULL;
-        PyObject *const object = task ? describe(found[i].for_whom) : NULL;
-        PyObject *const longer =
-            object ? PyUnicode_FromFormat("%U; %U waits for %U", text, task, object)
-                   : NULL;
-        Py_XDECREF(object);
-        Py_XDECREF(task);
-        Py_XSETREF(text, longer);
+    const uint64_t owner = object ? sync_owner_of(object) : 0;
+    if (owner == 0) {
+        return PyUnicode_FromString("");
     }
+    if (owner == (uint64_t)core->main_ident * 2 + 1) {
+        return PyUnicode_FromString(", which the main thread has");
+    }
+    PyObject *const task = owner & 1 ? NULL : find_task(owner / 2);
+    PyObject *const who = task ? describe(task) : sync_owner_name(owner);
+    Py_XDECREF(task);
+    PyObject *const text =
+        who ? PyUnicode_FromFormat(
+                  task ? ", which %U has" : ", which %U had when it ended", who)
+            : NULL;
+    Py_XDECREF(who);
     return text;
 }
+
+/* "<Task ...> waits for <...>, which <Task ...> has". */
+static PyObject *
+describe_waiting(const Waiting *waiting)
+{
+    const char *const verb = waiting->verb ? waiting->verb : "for";
+    PyObject *const who = waiting->task ? describe((PyObject *)waiting->task)
+                                        : PyUnicode_FromString("the main thread");
+    PyObject *const object = who ? describe(waiting->object) : NULL;
+    PyObject *const owner = object ? describe_owner(waiting->object) : NULL;
+    PyObject *const text =
+        owner ? PyUnicode_FromFormat("%U waits %s %U%U", who, verb, object, owner)
+              : NULL;
+    Py_XDECREF(owner);
+    Py_XDECREF(object);
+    Py_XDECREF(who);
+    return text;
+}
+
+/* A text and one more clause, both stolen. */
+static PyObject *
+append(PyObject *text, const char *between, PyObject *clause)
+{
+    PyObject *const longer =
+        text && clause ? PyUnicode_FromFormat("%U%s%U", text, between, clause) : NULL;
+    Py_XDECREF(clause);
+    Py_XDECREF(text);
+    return longer;
+}
+
+#define ENDING ", and nothing is left that can run"
 
 static void
 raise_hopeless(const Awaited *awaited)
 {
     Waiting found[NAMED_MAX];
+    int more;
     trt_mutex_lock(&core->waits);
-    const int count = collect_locked(found);
+    const int count = collect_locked(awaited, found, &more);
     trt_mutex_unlock(&core->waits);
-    PyObject *const object =
-        describe(awaited->task ? (PyObject *)awaited->task : awaited->object);
-    PyObject *text =
-        object
-            ? PyUnicode_FromFormat("this wait would never end: the main thread waits "
-                                   "for %U and nothing is left that can run",
-                                   object)
-            : NULL;
-    text = append_all(text, found, count);
+    PyObject *text = PyUnicode_FromString("this wait would never end: ");
+    for (int i = 0; i < count; i++) {
+        const char *const between = i == 0 ? "" : i == 1 ? ENDING "; " : "; ";
+        text = append(text, between, text ? describe_waiting(&found[i]) : NULL);
+        Py_XDECREF(found[i].task);
+        Py_XDECREF(found[i].object);
+    }
+    if (count == 1) {
+        text = append(text, ENDING, PyUnicode_FromString(""));
+    }
+    if (more) {
+        text = append(text, "; ", PyUnicode_FromFormat("%d more tasks wait", more));
+    }
     if (text) {
         PyErr_SetObject(core->deadlock_error, text);
     }
     Py_XDECREF(text);
-    Py_XDECREF(object);
-    for (int i = 0; i < count; i++) {
-        Py_DECREF(found[i].task);
-        Py_XDECREF(found[i].for_whom);
-    }
 }
 
 static void

@@ -82,8 +82,7 @@ hub_is_needed(Worker *w)
 {
     return fiber_any_ready(w) || native_can_go_on(w) || w->prefers_unstarted ||
            trt_timers_next_deadline(&w->base.timers) != TRT_FOREVER ||
-           (trt_load_relaxed(&core->cancel_all) &&
-            !trt_load_relaxed(&w->cancel_seen)) ||
+           exit_cancels() > trt_load_relaxed(&w->cancel_seen) ||
            lifecycle_must_retire(w);
 }
 
@@ -184,6 +183,26 @@ leaves_work_to_nobody(Worker *w)
            trt_worker_sees_refused(&w->base);
 }
 
+/* Sleep, detached, as one of the pool. */
+static void
+sleep_in_pool(Worker *w, uint64_t deadline, bool tasks_only)
+{
+    const bool is_main = w->base.kind == TRT_WORKER_MAIN;
+    if (w->woken) {
+        trt_count(&w->base.counters.spurious_wakes);
+    }
+    const enum trt_park_result why =
+        tasks_only
+            ? trt_worker_sleep_for_tasks(&w->base, deadline, is_main, native_asleep)
+            : trt_worker_sleep(&w->base, deadline, is_main, exit_asleep);
+    w->woken = why == TRT_PARK_NOTIFIED;
+    /* [wakeups] before anything is taken: see exit_asleep. */
+    trt_fetch_add_seq_cst(&core->wakeups, 1);
+    if (!is_main) {
+        native_serve_detached(w); /* which needs no turn at the interpreter */
+    }
+}
+
 static void
 sleep_until_due(Worker *w)
 {
@@ -217,19 +236,7 @@ sleep_until_due(Worker *w)
             trt_parker_park(&w->base.parker, deadline);
         }
     } else if (!spin(w, tasks_only)) {
-        if (w->woken) {
-            trt_count(&w->base.counters.spurious_wakes);
-        }
-        const enum trt_park_result why =
-            tasks_only
-                ? trt_worker_sleep_for_tasks(&w->base, deadline, is_main, native_asleep)
-                : trt_worker_sleep(&w->base, deadline, is_main, exit_asleep);
-        w->woken = why == TRT_PARK_NOTIFIED;
-        /* [wakeups] before anything is taken: see exit_asleep. */
-        trt_fetch_add_seq_cst(&core->wakeups, 1);
-        if (!is_main) {
-            native_serve_detached(w); /* which needs no turn at the interpreter */
-        }
+        sleep_in_pool(w, deadline, tasks_only);
     }
     PyEval_RestoreThread(tstate);
     if (leaves_work) {
@@ -240,13 +247,25 @@ sleep_until_due(Worker *w)
     }
 }
 
+/* Cancel what the end of the process has just come to. */
+static void
+cancel_for_exit(Worker *w, uint32_t which)
+{
+    trt_store_release(&w->cancel_seen, which); /* [cancel-seen] */
+    if (which == EXIT_CANCELS_ALL) {
+        fiber_cancel_all(w);
+    } else {
+        fiber_cancel_detached(w);
+    }
+}
+
 void
 hub_loop(Worker *w)
 {
     for (;;) {
-        if (trt_load_relaxed(&core->cancel_all) && !trt_load_relaxed(&w->cancel_seen)) {
-            trt_store_release(&w->cancel_seen, true); /* [cancel-seen] */
-            fiber_cancel_all(w);
+        const uint32_t cancels = exit_cancels();
+        if (cancels > trt_load_relaxed(&w->cancel_seen)) {
+            cancel_for_exit(w, cancels);
         }
         if (w->generation != trt_load_relaxed(&core->generation)) {
             lifecycle_end_child(

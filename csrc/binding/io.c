@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "os/poll.h"
 #include "sync/poller.h"
 
 typedef struct Readiness {
@@ -60,7 +61,11 @@ wait_for_descriptor(Worker *w, PyObject *file, int fd, bool writes, uint64_t dea
         PyErr_SetFromErrno(PyExc_OSError);
         return -1;
     }
-    return status;
+    /* With a deadline as short as that, nobody may have looked meanwhile. */
+    return status == 0 &&
+                   trt_poll_is_ready(fd, writes ? TRT_POLL_WRITABLE : TRT_POLL_READABLE)
+               ? 1
+               : status;
 }
 
 static PyObject *

@@ -97,7 +97,8 @@ rest(Worker *w)
 {
     const uint64_t end = trt_clock_now_ns() + REST_NS;
     bool in_time = true;
-    trt_store_release(&w->cancel_seen, true); /* [cancel-seen] it has none to cancel */
+    trt_store_release(&w->cancel_seen,
+                      EXIT_CANCELS_ALL); /* [cancel-seen] it has none to cancel */
     trt_fetch_sub_relaxed(&core->pool->running, 1);
     exit_let_main_look();
     PyThreadState *const tstate = PyEval_SaveThread();
@@ -107,7 +108,7 @@ rest(Worker *w)
     }
     PyEval_RestoreThread(tstate);
     trt_fetch_add_relaxed(&core->pool->running, 1);
-    trt_store_relaxed(&w->cancel_seen, false);
+    trt_store_relaxed(&w->cancel_seen, EXIT_CANCELS_NONE);
 }
 
 /* Whether this worker still has to go, decided once and for all. */
@@ -183,7 +184,7 @@ start_threads_locked(uint32_t count, bool spare)
             core->pool_workers[id] = w;
             core->pool_count = id > core->pool_count ? id : core->pool_count;
         }
-        trt_store_relaxed(&w->cancel_seen, false);
+        trt_store_relaxed(&w->cancel_seen, EXIT_CANCELS_NONE);
         w->is_spare = spare;
         char name[16];
         snprintf(name, sizeof name, "taskrt-%u", (unsigned)id);
@@ -372,9 +373,8 @@ lifecycle_end_child(PyObject *result)
 
 /* ---- start ----------------------------------------------------------------------- */
 
-/* Call a function of the Python part. */
-static PyObject *
-call_python(const char *module, const char *function)
+PyObject *
+lifecycle_call_python(const char *module, const char *function)
 {
     PyObject *const imported = PyImport_ImportModule(module);
     PyObject *const result =
@@ -383,49 +383,11 @@ call_python(const char *module, const char *function)
     return result;
 }
 
-/* What the environment asks for, see _config.py. */
-typedef struct Settings {
-    uint32_t threads;
-    bool inline_tasks, debug, closures;
-} Settings;
-
-/* Whether a setting is on; anything with an error set. */
-static bool
-read_switch(PyObject *settings, const char *name)
-{
-    PyObject *const value = PyObject_GetAttrString(settings, name);
-    const bool is_on = value && PyObject_IsTrue(value);
-    Py_XDECREF(value);
-    return is_on;
-}
-
-/* 0 or −1 with ValueError. */
-static int
-read_settings(Settings *read)
-{
-    PyObject *const settings = call_python("taskrt._config", "read_settings");
-    long n = 0;
-    if (settings) {
-        PyObject *const value = PyObject_GetAttrString(settings, "num_threads");
-        n = value ? PyLong_AsLong(value) : -1;
-        Py_XDECREF(value);
-        read->inline_tasks = read_switch(settings, "inline");
-        read->debug = read_switch(settings, "debug");
-        read->closures = read_switch(settings, "closures");
-        Py_DECREF(settings);
-    }
-    if (PyErr_Occurred()) {
-        return -1;
-    }
-    read->threads = core->chosen_threads ? core->chosen_threads : (uint32_t)n;
-    return 0;
-}
-
 /* Hooks into the interpreter, once a process: the drain at exit, collections. */
 static int
 install_hooks(void)
 {
-    PyObject *const result = call_python("taskrt.runtime", "_install_hooks");
+    PyObject *const result = lifecycle_call_python("taskrt.runtime", "_install_hooks");
     Py_XDECREF(result);
     return result ? 0 : -1;
 }
@@ -434,7 +396,7 @@ install_hooks(void)
 static int
 prepare_imports(void)
 {
-    PyObject *const result = call_python("taskrt._imports", "own_by_stack");
+    PyObject *const result = lifecycle_call_python("taskrt._imports", "own_by_stack");
     Py_XDECREF(result);
     return result ? 0 : -1;
 }
@@ -443,7 +405,7 @@ prepare_imports(void)
 static int
 find_main_thread(void)
 {
-    PyObject *const main = call_python("threading", "main_thread");
+    PyObject *const main = lifecycle_call_python("threading", "main_thread");
     PyObject *const ident = main ? PyObject_GetAttrString(main, "ident") : NULL;
     const unsigned long value = ident ? PyLong_AsUnsignedLong(ident) : 0;
     Py_XDECREF(ident);
@@ -462,7 +424,7 @@ lifecycle_start(void)
     Settings settings = {1, core->inline_tasks, core->debug, core->closures};
     int error = 0;
     if (!core->exited &&
-        (read_settings(&settings) < 0 ||
+        (settings_read(&settings) < 0 ||
          (!core->main_ident && find_main_thread() < 0) || prepare_imports() < 0)) {
         return -1;
     }
@@ -601,38 +563,16 @@ lifecycle_unpark_all(void)
     }
 }
 
-PyObject *
-core_num_threads(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+int
+lifecycle_resize(uint32_t n)
 {
-    Settings settings = {.threads = trt_load_relaxed(&core->threads)};
-    if (settings.threads == 0 && read_settings(&settings) < 0) {
-        return NULL;
-    }
-    return PyLong_FromUnsignedLong(settings.threads);
-}
-
-PyObject *
-core_set_num_threads(PyObject *Py_UNUSED(module), PyObject *arg)
-{
-    const long n = PyLong_AsLong(arg);
-    if (n == -1 && PyErr_Occurred()) {
-        if (!PyErr_ExceptionMatches(PyExc_OverflowError)) {
-            return NULL;
-        }
-        PyErr_Clear();
-    }
-    if (n < 1 || n > TRT_POOL_MAX_THREADS) {
-        return PyErr_Format(PyExc_ValueError,
-                            "set_num_threads() takes a number from 1 to %d, not %R",
-                            TRT_POOL_MAX_THREADS, arg);
-    }
     int error = 0;
     trt_mutex_lock(&core->life);
-    core->chosen_threads = (uint32_t)n;
+    core->chosen_threads = n;
     if (trt_load_relaxed(&core->threads) > 0) {
         const uint32_t before = trt_load_relaxed(&core->threads);
-        trt_store_seq_cst(&core->threads, (uint32_t)n);
-        error = start_threads_locked((uint32_t)n, false);
+        trt_store_seq_cst(&core->threads, n);
+        error = start_threads_locked(n, false);
         if (error) {
             core->chosen_threads = before;
             trt_store_seq_cst(&core->threads, before);
@@ -642,8 +582,7 @@ core_set_num_threads(PyObject *Py_UNUSED(module), PyObject *arg)
     }
     trt_mutex_unlock(&core->life);
     if (error) {
-        raise_start_error(error);
-        return NULL;
+        return raise_start_error(error);
     }
-    Py_RETURN_NONE;
+    return 0;
 }

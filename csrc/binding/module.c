@@ -189,10 +189,12 @@ PyDoc_STRVAR(set_num_threads_doc, "set_num_threads(n, /)\n--\n\n"
 PyDoc_STRVAR(
     select_doc,
     "select(*operations, timeout=None, default=...)\n--\n\n"
-    "Do one of several operations on channels, the first that is possible; return its "
-    "index and\n"
-    "the item that it got, None for a put.\n\n"
-    "operations  made by channel.put_op(item) and channel.get_op()\n"
+    "Do one of several operations, the first that is possible; return its index and "
+    "its value.\n\n"
+    "operations  channel.put_op(item), with the value None; channel.get_op(), the "
+    "item;\n"
+    "            event.wait_op(), True, and an autoreset event is no longer set then;\n"
+    "            task.wait_op(), the task, which has ended; sleep_op(seconds), None\n"
     "timeout     seconds to wait at most; None for no limit, 0 or less only looks\n"
     "default     what is returned with the index -1 if none is possible: at once, or "
     "after\n"
@@ -204,13 +206,15 @@ PyDoc_STRVAR(
     "left there,\n"
     "and ends with the error that put() or get() would raise; a ChannelClosed has the "
     "channel.\n"
-    "Several may be for the same channel, but not puts and gets. Channels only: for a "
-    "task,\n"
-    "bind a channel to it. Raises ValueError without operations, or for a put and a "
-    "get of one\n"
-    "channel; TypeError for anything else; Cancelled, see put() and get(). A "
-    "suspension point,\n"
-    "unless it only looks, and a checkpoint. Source: Go's select.\n\n"
+    "Several may be for the same channel: a put and a get of it meet others, not each "
+    "other.\n"
+    "That a task has failed is not raised, and not observed by this. Raises ValueError "
+    "without\n"
+    "operations; TypeError for anything else; TaskLostError for a task of the process "
+    "that has\n"
+    "forked this one; Cancelled, see put() and get(). A suspension point, unless it "
+    "only looks,\n"
+    "and a checkpoint. Source: Go's select.\n\n"
     ">>> from taskrt import Channel, select\n"
     ">>> a, b = Channel(1), Channel(1)\n"
     ">>> b.put('from b')\n"
@@ -218,6 +222,18 @@ PyDoc_STRVAR(
     "(1, 'from b')\n"
     ">>> select(a.get_op(), b.get_op(), default='nothing')\n"
     "(-1, 'nothing')");
+PyDoc_STRVAR(
+    sleep_op_doc,
+    "sleep_op(seconds, /)\n--\n\n"
+    "Return an operation for select() that is possible when so many seconds have "
+    "passed.\n\n"
+    "They begin with each select() that is given it. For a time limit of select() "
+    "there is its\n"
+    "timeout. Raises ValueError for a negative number or NaN. Not a suspension "
+    "point.\n\n"
+    ">>> from taskrt import Event, select, sleep_op\n"
+    ">>> select(Event().wait_op(), sleep_op(0.001))\n"
+    "(1, None)");
 
 #define FAST(fn) (PyCFunction)(void (*)(void))(fn), METH_FASTCALL | METH_KEYWORDS
 static PyMethodDef functions[] = {
@@ -255,6 +271,7 @@ static PyMethodDef functions[] = {
      METH_FASTCALL | METH_KEYWORDS, wait_writable_doc},
     {"notify_closing", core_notify_closing, METH_O, notify_closing_doc},
     {"select", FAST(core_select), select_doc},
+    {"sleep_op", core_sleep_op, METH_O, sleep_op_doc},
     {"checkpoint", core_checkpoint, METH_NOARGS, checkpoint_doc},
     {"cancel_requested", core_cancel_requested, METH_NOARGS, cancel_requested_doc},
     {"thread_id", core_thread_id, METH_NOARGS, thread_id_doc},
@@ -310,10 +327,10 @@ add_primitives(PyObject *module, Core *state)
     state->waiter_type = add_type(module, &waiter_spec, NULL);
     state->loan_type = add_type(module, &loan_spec, NULL);
     PyTypeObject *const semaphore = add_type(module, &semaphore_spec, NULL);
-    return state->waiter_type && state->loan_type && semaphore &&
-                   add_type(module, &bounded_spec, semaphore) &&
-                   add_type(module, &lock_spec, NULL) &&
-                   add_type(module, &rlock_spec, NULL) &&
+    state->lock_type = add_type(module, &lock_spec, NULL);
+    state->rlock_type = add_type(module, &rlock_spec, NULL);
+    return state->waiter_type && state->loan_type && semaphore && state->lock_type &&
+                   state->rlock_type && add_type(module, &bounded_spec, semaphore) &&
                    add_type(module, &event_spec, NULL) &&
                    add_type(module, &channel_spec, NULL) &&
                    add_type(module, &atomic_spec, NULL)

@@ -338,6 +338,7 @@ new_wait(Worker *w, const Awaited *awaited)
     wait->fiber = w->current;
     wait->on_thread = !fiber_can_switch(w);
     wait->object = awaited->object;
+    wait->verb = awaited->verb;
     trt_store_relaxed(&wait->delivered, false);
     return wait;
 }

@@ -34,6 +34,7 @@ struct Wait {
     Wait *next_decided;    /* on the way to delivery */
     bool shielded;         /* from a request to its task */
     PyObject *object;      /* what it waits for if that is no task, borrowed, or NULL */
+    const char *verb;      /* as in Awaited */
     trt_wait_node nodes[]; /* as many as the Awaited says */
 };
 
@@ -51,6 +52,7 @@ struct Awaited {
     void (*leave)(Awaited *self, Wait *wait);
     TaskObject *task; /* or NULL */
     PyObject *object; /* for reports if it is no task; or NULL */
+    const char *verb; /* the same: it waits "to get from" that; NULL: "for" */
     size_t nodes;     /* that the wait needs */
     bool has_come;    /* set by wait_once: it was decided, or it had come already */
     /* Of a wait that nothing seems left to end, see hopeless.c. */
@@ -62,6 +64,8 @@ struct Awaited {
 /* Wait until the task has finished, running it here if that is possible. 1: finished;
  * 0: deadline passed; −1: error set. A suspension point and a checkpoint. */
 int wait_for(Worker *w, TaskObject *task, uint64_t deadline_ns);
+/* TaskLostError, if the task was left behind by a fork and never ends here: 0 or −1. */
+int wait_refuse_lost(TaskObject *task);
 /* Wait for something else, once. 1: it has come; 0: deadline passed; −1: error set; 2:
  * interrupted, to be tried again. Whatever is returned, `has_come` tells whether it
  * has: with −1 the caller gives it back. A suspension point; wait_checkpoint goes

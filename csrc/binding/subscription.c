@@ -51,6 +51,10 @@ core_subscribe(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t na
         return PyErr_Format(PyExc_TypeError, "expected a taskrt.Task, not '%.100s'",
                             nargs > 0 ? Py_TYPE(args[0])->tp_name : "nothing");
     }
+    TaskObject *const task = (TaskObject *)args[0];
+    if (!task_is_finished(task) && wait_refuse_lost(task) < 0) {
+        return NULL;
+    }
     SubscriptionObject *const self =
         PyObject_GC_New(SubscriptionObject, core->subscription_type);
     if (!self) {

@@ -1,6 +1,8 @@
 /* What the types of the primitives share: who owns, how long to wait, and events. */
 #include "sync.h"
 
+#include <stdarg.h>
+
 uint64_t
 sync_owner(Worker *w)
 {
@@ -19,6 +21,22 @@ sync_owner_name(uint64_t owner)
     }
     return PyUnicode_FromFormat(owner & 1 ? "thread-%llu" : "Task-%llu",
                                 (unsigned long long)(owner / 2));
+}
+
+PyObject *
+sync_statistics(const char *class_name, const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    PyObject *const args = Py_VaBuildValue(format, values);
+    va_end(values);
+    PyObject *const module = args ? PyImport_ImportModule("taskrt.statistics") : NULL;
+    PyObject *const type = module ? PyObject_GetAttrString(module, class_name) : NULL;
+    PyObject *const result = type ? PyObject_CallObject(type, args) : NULL;
+    Py_XDECREF(type);
+    Py_XDECREF(module);
+    Py_XDECREF(args);
+    return result;
 }
 
 static int

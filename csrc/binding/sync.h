@@ -26,6 +26,13 @@ uint64_t sync_owner(Worker *w);
 /* Its name, "Task-5" or "thread 7"; for 0 "nobody". New reference. */
 PyObject *sync_owner_name(uint64_t owner);
 
+/* Who has this lock; 0 if it is free, or no lock. */
+uint64_t sync_owner_of(PyObject *object);
+
+/* An object of a class of taskrt.statistics, made from values as Py_BuildValue takes
+ * them. New reference or NULL. */
+PyObject *sync_statistics(const char *class_name, const char *format, ...);
+
 /* The arguments blocking=True, timeout=`no_timeout` as a deadline: TRT_FOREVER,
  * SYNC_NOW, or another. `no_timeout` is −1, as threading.Lock has it, or None, as its
  * semaphores have. 0 or −1. */
@@ -45,10 +52,13 @@ typedef struct ChannelObject {
     _Atomic(PyObject *) reason;
 } ChannelObject;
 
-/* Something that can be done with a channel. */
+/* Something that a task may wait to do: with a channel; or see an event set, and reset
+ * it if it does that by itself; or, with neither, find that a time has come. */
 typedef struct Step {
-    ChannelObject *channel; /* borrowed */
+    ChannelObject *channel; /* borrowed, or NULL */
     PyObject *item;         /* to be put, borrowed; NULL: get one */
+    trt_event *event;       /* of an object that lives, or NULL */
+    uint64_t due_ns;
 } Step;
 
 /* One of several steps that is taken, at once or as soon as one is possible. */
@@ -56,10 +66,12 @@ typedef struct Choice {
     Awaited base;
     const Step *steps;
     size_t count;
-    size_t *order;         /* of trying; place for `count` */
-    ChannelObject **locks; /* their channels, each once, by address */
+    PyObject *const *operations; /* that the steps are of, for reports; or NULL */
+    size_t *order;               /* of trying; place for `count` */
+    trt_mutex **locks; /* of their channels and events, each once, by address */
     size_t lock_count;
-    size_t chosen;             /* the step that was taken */
+    uint64_t due_ns; /* the earliest of steps that wait for a time; or never */
+    size_t chosen;   /* the step that was taken */
     trt_channel_result result; /* of that; MUST_WAIT: none was */
     PyObject *item;            /* that was got, owned */
 } Choice;
@@ -74,7 +86,29 @@ int choice_take_step(Worker *w, const Step *step, PyObject **got, uint64_t deadl
 
 /* Raise what a step on a closed channel ends with. */
 void channel_raise_closed(ChannelObject *self, bool is_put);
-PyObject *operation_new(ChannelObject *channel, PyObject *item);
+
+/* ---- operations (sync_operation.c) ----------------------------------------------- */
+
+/* What select() chooses from. Constant. */
+typedef struct OperationObject {
+    PyObject_HEAD
+    PyObject *object;      /* a channel, an event, a task; owned. NULL: sleep() */
+    PyObject *item;        /* to be put, owned; or NULL */
+    PyObject *result;      /* what select() returns for it, owned; NULL: what was got */
+    trt_event *event;      /* to be set: that of the object, or of `ending`; or NULL */
+    struct Ending *ending; /* a task's; or NULL */
+    uint64_t delay_ns;     /* of sleep() */
+} OperationObject;
+
+/* put_op and get_op of a channel, the latter with NULL. */
+PyObject *operation_on_channel(ChannelObject *channel, PyObject *item);
+PyObject *operation_on_event(PyObject *object, trt_event *event);
+PyObject *core_sleep_op(PyObject *, PyObject *);
+/* The argument of `who`, sleep() or sleep_op(). 0, or −1 with an error set. */
+int sleep_seconds(const char *who, PyObject *seconds, double *value);
+/* As a step that begins now. 0, or −1 with an error set. */
+int operation_as_step(const OperationObject *self, Step *step);
+
 /* Wait until it is set. 1: it was; 0: deadline passed; −1: error set. `object` is for
  * reports. */
 int sync_wait_for_event(Worker *w, PyObject *object, trt_event *event,

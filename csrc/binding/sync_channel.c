@@ -215,13 +215,13 @@ channel_next(PyObject *self)
 static PyObject *
 channel_put_op(PyObject *self, PyObject *item)
 {
-    return operation_new((ChannelObject *)self, item);
+    return operation_on_channel((ChannelObject *)self, item);
 }
 
 static PyObject *
 channel_get_op(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    return operation_new((ChannelObject *)self, NULL);
+    return operation_on_channel((ChannelObject *)self, NULL);
 }
 
 /* ---- looking --------------------------------------------------------------------- */
@@ -250,6 +250,18 @@ channel_get_maxsize(ChannelObject *self, void *Py_UNUSED(closure))
     const uint64_t capacity = self->channel.capacity;
     return capacity == TRT_CHANNEL_UNBOUNDED ? PyFloat_FromDouble(INFINITY)
                                              : PyLong_FromUnsignedLongLong(capacity);
+}
+
+static PyObject *
+channel_statistics(ChannelObject *self, PyObject *Py_UNUSED(ignored))
+{
+    PyObject *const most = channel_get_maxsize(self, NULL);
+    const trt_channel_state state = trt_channel_look(&self->channel);
+    return most
+               ? sync_statistics("ChannelStatistics", "(NnNnn)", most,
+                                 (Py_ssize_t)state.count, PyBool_FromLong(state.closed),
+                                 (Py_ssize_t)state.putting, (Py_ssize_t)state.getting)
+               : NULL;
 }
 
 static PyObject *
@@ -467,6 +479,10 @@ PyDoc_STRVAR(
     "get_op($self, /)\n--\n\n"
     "Return the operation get() for select(), which may be used again and again.");
 
+PyDoc_STRVAR(channel_statistics_doc,
+             "statistics($self, /)\n--\n\n"
+             "Return a taskrt.statistics.ChannelStatistics. Not a suspension point.");
+
 #define FAST(fn) (PyCFunction)(void (*)(void))(fn), METH_FASTCALL | METH_KEYWORDS
 static PyMethodDef channel_methods[] = {
     {"put", FAST(channel_put), put_doc},
@@ -479,6 +495,8 @@ static PyMethodDef channel_methods[] = {
     {"qsize", (PyCFunction)channel_qsize, METH_NOARGS, qsize_doc},
     {"put_op", channel_put_op, METH_O, put_op_doc},
     {"get_op", channel_get_op, METH_NOARGS, get_op_doc},
+    {"statistics", (PyCFunction)channel_statistics, METH_NOARGS,
+     channel_statistics_doc},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL},
     {NULL, NULL, 0, NULL},
 };

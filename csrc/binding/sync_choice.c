@@ -1,4 +1,4 @@
-/* One of several steps on channels, taken at once or waited for. */
+/* One of several steps, taken at once or waited for. */
 #include "sync.h"
 
 static trt_channel *
@@ -17,7 +17,7 @@ static void
 lock_all(const Choice *self)
 {
     for (size_t i = 0; i < self->lock_count; i++) {
-        trt_channel_lock(&self->locks[i]->channel);
+        trt_mutex_lock(self->locks[i]);
     }
 }
 
@@ -25,7 +25,7 @@ static void
 unlock_all(const Choice *self)
 {
     for (size_t i = 0; i < self->lock_count; i++) {
-        trt_channel_unlock(&self->locks[i]->channel);
+        trt_mutex_unlock(self->locks[i]);
     }
 }
 
@@ -41,17 +41,23 @@ shuffle(Worker *w, Choice *self)
 }
 
 static trt_channel_result
-take_step_locked(Choice *self, size_t index, trt_wait_node *node, trt_wait_node **wake)
+take_step_locked(Choice *self, size_t index, trt_wait_node **wake)
 {
-    trt_channel *const channel = channel_of(self, index);
-    void *item = NULL;
-    if (is_put(self, index)) {
-        return trt_channel_put_locked(channel, self->steps[index].item, node, wake);
+    const Step *const step = &self->steps[index];
+    if (step->channel) {
+        trt_channel *const channel = channel_of(self, index);
+        void *item = NULL;
+        if (step->item) {
+            return trt_channel_put_locked(channel, step->item, NULL, wake);
+        }
+        const trt_channel_result result =
+            trt_channel_get_locked(channel, &item, NULL, wake);
+        self->item = item;
+        return result;
     }
-    const trt_channel_result result =
-        trt_channel_get_locked(channel, &item, node, wake);
-    self->item = item;
-    return result;
+    const bool possible =
+        step->event ? trt_event_try(step->event) : step->due_ns <= trt_clock_now_ns();
+    return possible ? TRT_CHANNEL_DONE : TRT_CHANNEL_MUST_WAIT;
 }
 
 /* Take one of the steps that are possible now. Who is to be woken without the locks, or
@@ -61,7 +67,7 @@ take_any_locked(Choice *self)
 {
     trt_wait_node *wake = NULL;
     for (size_t i = 0; i < self->count; i++) {
-        self->result = take_step_locked(self, self->order[i], NULL, &wake);
+        self->result = take_step_locked(self, self->order[i], &wake);
         if (self->result != TRT_CHANNEL_MUST_WAIT) {
             self->chosen = self->order[i];
             break;
@@ -82,16 +88,28 @@ take_now(Worker *w, Choice *self)
 
 /* ---- waiting --------------------------------------------------------------------- */
 
+static void
+queue_step_locked(const Choice *self, size_t index, Wait *wait)
+{
+    const Step *const step = &self->steps[index];
+    trt_wait_node *const node = &wait->nodes[index];
+    trt_wait_node_init(node, &wait->base, NULL);
+    if (step->channel) {
+        trt_channel_queue_locked(channel_of(self, index), step->item != NULL,
+                                 step->item, node);
+    } else if (step->event) {
+        trt_event_queue_locked(step->event, node);
+    }
+}
+
 static bool
 choice_enter(Awaited *base, Wait *wait)
 {
     Choice *const self = (Choice *)base;
     lock_all(self);
-    trt_wait_node *wake = take_any_locked(self);
+    trt_wait_node *const wake = take_any_locked(self);
     for (size_t i = 0; self->result == TRT_CHANNEL_MUST_WAIT && i < self->count; i++) {
-        trt_wait_node *nobody;
-        trt_wait_node_init(&wait->nodes[i], &wait->base, NULL);
-        (void)take_step_locked(self, i, &wait->nodes[i], &nobody); /* must wait */
+        queue_step_locked(self, i, wait);
     }
     unlock_all(self);
     trt_wait_nodes_wake(wake);
@@ -102,8 +120,14 @@ static void
 leave_queues(const Choice *self, Wait *wait)
 {
     for (size_t i = 0; i < self->count; i++) {
-        if (!wait->nodes[i].served) {
+        const Step *const step = &self->steps[i];
+        if (wait->nodes[i].served) {
+            continue;
+        }
+        if (step->channel) {
             trt_channel_leave(channel_of(self, i), &wait->nodes[i], is_put(self, i));
+        } else if (step->event) {
+            trt_event_leave(step->event, &wait->nodes[i]);
         }
     }
 }
@@ -117,9 +141,10 @@ choice_served(Awaited *base, Wait *wait)
         i++;
     }
     void *const value = wait->nodes[i].value;
-    const bool done = is_put(self, i) ? value != trt_channel_refused : value != NULL;
+    const bool gets = self->steps[i].channel && !is_put(self, i);
+    const bool done = gets ? value != NULL : value != trt_channel_refused;
     self->chosen = i;
-    self->item = is_put(self, i) ? NULL : value;
+    self->item = gets ? value : NULL;
     self->result = done ? TRT_CHANNEL_DONE : TRT_CHANNEL_CLOSED;
     leave_queues(self, wait);
 }
@@ -132,12 +157,19 @@ choice_leave(Awaited *base, Wait *wait)
 }
 
 /* The wait has failed, with an error set, and perhaps a step was taken all the same. An
- * item that was got goes back. A put cannot be undone: it counts, and a cancellation is
- * met at the next checkpoint. 1 or −1. */
+ * item that was got goes back, and so does an event's turn. A put cannot be undone: it
+ * counts, and a cancellation is met at the next checkpoint. 1 or −1. */
 static int
 end_failed(Choice *self)
 {
     if (self->result != TRT_CHANNEL_DONE) {
+        return -1;
+    }
+    const Step *const step = &self->steps[self->chosen];
+    if (!step->channel) {
+        if (step->event && step->event->autoreset) {
+            trt_event_set(step->event); /* for somebody else */
+        }
         return -1;
     }
     PyObject *const item = self->item;
@@ -154,13 +186,31 @@ end_failed(Choice *self)
     return -1;
 }
 
+/* For reports: what a select waits for. 0, or −1 with an error set. */
+static int
+name_operations(Choice *self)
+{
+    PyObject *const names = PyTuple_New((Py_ssize_t)self->count);
+    for (size_t i = 0; names && i < self->count; i++) {
+        PyTuple_SET_ITEM(names, (Py_ssize_t)i, Py_NewRef(self->operations[i]));
+    }
+    self->base.object = names;
+    self->base.verb = "for one of";
+    return names ? 0 : -1;
+}
+
 static int
 wait_for_step(Worker *w, Choice *self, uint64_t deadline)
 {
+    const bool ends_by_step = self->due_ns <= deadline;
     for (;;) {
-        const int status = wait_once(w, &self->base, deadline);
+        const int status =
+            wait_once(w, &self->base, ends_by_step ? self->due_ns : deadline);
         if (status < 0) {
             return end_failed(self);
+        }
+        if (status == 0 && self->result == TRT_CHANNEL_MUST_WAIT && ends_by_step) {
+            take_now(w, self); /* one is possible now */
         }
         if (self->result != TRT_CHANNEL_MUST_WAIT) {
             return 1;
@@ -185,7 +235,14 @@ choice_take(Worker *w, Choice *self, uint64_t deadline)
     take_now(w, self);
     int status = self->result != TRT_CHANNEL_MUST_WAIT;
     if (!status && (deadline == TRT_FOREVER || deadline > trt_clock_now_ns())) {
-        status = wait_for_step(w, self, deadline);
+        if (self->operations && name_operations(self) < 0) {
+            status = -1;
+        } else {
+            status = wait_for_step(w, self, deadline);
+        }
+        if (self->operations) {
+            Py_CLEAR(self->base.object);
+        }
     }
     const bool taken = self->result == TRT_CHANNEL_DONE;
     for (size_t i = 0; i < self->count; i++) {
@@ -208,14 +265,16 @@ choice_take(Worker *w, Choice *self, uint64_t deadline)
 int
 choice_take_step(Worker *w, const Step *step, PyObject **got, uint64_t deadline)
 {
-    ChannelObject *lock = step->channel;
+    trt_mutex *lock = &step->channel->channel.lock;
     size_t order = 0;
-    Choice choice = {.base = {.object = (PyObject *)step->channel},
+    Choice choice = {.base = {.object = (PyObject *)step->channel,
+                              .verb = step->item ? "to put into" : "to get from"},
                      .steps = step,
                      .count = 1,
                      .order = &order,
                      .locks = &lock,
-                     .lock_count = 1};
+                     .lock_count = 1,
+                     .due_ns = TRT_FOREVER};
     const int status = choice_take(w, &choice, deadline);
     *got = choice.item;
     return status;

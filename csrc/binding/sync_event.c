@@ -20,6 +20,22 @@ event_wait(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwna
     return status < 0 ? NULL : PyBool_FromLong(status);
 }
 
+/* _wait(timeout, what): wait() for something that is made of this, for reports. */
+static PyObject *
+event_wait_as(PyObject *op, PyObject *args)
+{
+    PyObject *timeout, *what;
+    uint64_t deadline;
+    Worker *const w = worker_self();
+    if (!w || !PyArg_UnpackTuple(args, "_wait", 2, 2, &timeout, &what) ||
+        wait_deadline(timeout, &deadline) < 0) {
+        return NULL;
+    }
+    const int status =
+        sync_wait_for_event(w, what, &((EventObject *)op)->event, deadline);
+    return status < 0 ? NULL : PyBool_FromLong(status);
+}
+
 static PyObject *
 event_is_set(EventObject *self, PyObject *Py_UNUSED(ignored))
 {
@@ -38,6 +54,20 @@ event_clear(EventObject *self, PyObject *Py_UNUSED(ignored))
 {
     trt_event_clear(&self->event);
     Py_RETURN_NONE;
+}
+
+static PyObject *
+event_wait_op(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    return operation_on_event(op, &((EventObject *)op)->event);
+}
+
+static PyObject *
+event_statistics(EventObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return sync_statistics("EventStatistics", "(Nn)",
+                           PyBool_FromLong(trt_event_is_set(&self->event)),
+                           (Py_ssize_t)trt_event_waiting(&self->event));
 }
 
 static PyObject *
@@ -89,6 +119,10 @@ PyDoc_STRVAR(
     "Wait until the flag is set; return whether it was, before timeout seconds "
     "were over.\n\n"
     "Raises Cancelled. A suspension point and a checkpoint.");
+PyDoc_STRVAR(
+    event_wait_op_doc,
+    "wait_op($self, /)\n--\n\n"
+    "Return the operation wait() for select(), which may be used again and again.");
 PyDoc_STRVAR(event_is_set_doc,
              "is_set($self, /)\n--\n\nReturn whether the flag is set.");
 PyDoc_STRVAR(event_set_doc,
@@ -97,12 +131,19 @@ PyDoc_STRVAR(event_set_doc,
 PyDoc_STRVAR(event_clear_doc,
              "clear($self, /)\n--\n\nUnset the flag. Not a suspension point.");
 
+PyDoc_STRVAR(event_statistics_doc,
+             "statistics($self, /)\n--\n\n"
+             "Return a taskrt.statistics.EventStatistics. Not a suspension point.");
+
 static PyMethodDef event_methods[] = {
     {"wait", (PyCFunction)(void (*)(void))event_wait, METH_FASTCALL | METH_KEYWORDS,
      event_wait_doc},
+    {"_wait", event_wait_as, METH_VARARGS, NULL},
+    {"wait_op", event_wait_op, METH_NOARGS, event_wait_op_doc},
     {"is_set", (PyCFunction)event_is_set, METH_NOARGS, event_is_set_doc},
     {"set", (PyCFunction)event_set, METH_NOARGS, event_set_doc},
     {"clear", (PyCFunction)event_clear, METH_NOARGS, event_clear_doc},
+    {"statistics", (PyCFunction)event_statistics, METH_NOARGS, event_statistics_doc},
     {NULL, NULL, 0, NULL},
 };
 
@@ -142,19 +183,31 @@ sleep_leave(Awaited *Py_UNUSED(self), Wait *wait)
     free(wait);
 }
 
-PyObject *
-core_sleep(PyObject *module, PyObject *seconds)
+int
+sleep_seconds(const char *who, PyObject *seconds, double *value)
 {
     uint64_t deadline;
     if (seconds == Py_None || wait_deadline(seconds, &deadline) < 0) {
         if (!PyErr_Occurred()) {
-            PyErr_SetString(PyExc_TypeError, "sleep() takes a number of seconds");
+            PyErr_Format(PyExc_TypeError, "%s takes a number of seconds", who);
         }
-        return NULL;
+        return -1;
     }
-    const double value = PyFloat_AsDouble(seconds);
-    if (value < 0) {
+    *value = PyFloat_AsDouble(seconds);
+    if (*value < 0) {
         PyErr_SetString(PyExc_ValueError, "sleep length must be non-negative");
+        return -1;
+    }
+    return 0;
+}
+
+PyObject *
+core_sleep(PyObject *module, PyObject *seconds)
+{
+    uint64_t deadline;
+    double value;
+    if (sleep_seconds("sleep()", seconds, &value) < 0 ||
+        wait_deadline(seconds, &deadline) < 0) {
         return NULL;
     }
     if (value == 0) {

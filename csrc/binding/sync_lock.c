@@ -58,6 +58,17 @@ release_rlock(Worker *w, Permits *self)
     return 0;
 }
 
+uint64_t
+sync_owner_of(PyObject *object)
+{
+    const Permits *const self = (const Permits *)object;
+    const bool is_lock =
+        Py_IS_TYPE(object, core->lock_type) || Py_IS_TYPE(object, core->rlock_type);
+    return is_lock && trt_semaphore_permits(&self->permits) == 0
+               ? trt_load_relaxed(&self->owner)
+               : 0;
+}
+
 static PyObject *
 lock_repr(Permits *self)
 {
@@ -78,6 +89,17 @@ static PyObject *
 lock_locked(Permits *self, PyObject *Py_UNUSED(ignored))
 {
     return PyBool_FromLong(trt_semaphore_permits(&self->permits) == 0);
+}
+
+static PyObject *
+lock_statistics(Permits *self, PyObject *Py_UNUSED(ignored))
+{
+    const bool locked = trt_semaphore_permits(&self->permits) == 0;
+    const uint64_t owner = locked ? trt_load_relaxed(&self->owner) : 0;
+    PyObject *const who = owner ? sync_owner_name(owner) : Py_NewRef(Py_None);
+    return who ? sync_statistics("LockStatistics", "(NNn)", PyBool_FromLong(locked),
+                                 who, (Py_ssize_t)trt_semaphore_waiting(&self->permits))
+               : NULL;
 }
 
 static PyObject *
@@ -139,10 +161,15 @@ PyDoc_STRVAR(release_doc,
 PyDoc_STRVAR(locked_doc,
              "locked($self, /)\n--\n\nReturn whether somebody has the lock.");
 
+PyDoc_STRVAR(lock_statistics_doc,
+             "statistics($self, /)\n--\n\n"
+             "Return a taskrt.statistics.LockStatistics. Not a suspension point.");
+
 static PyMethodDef lock_methods[] = {
     {"acquire", FAST(lock_acquire), acquire_doc},
     {"release", lock_release, METH_NOARGS, release_doc},
     {"locked", (PyCFunction)lock_locked, METH_NOARGS, locked_doc},
+    {"statistics", (PyCFunction)lock_statistics, METH_NOARGS, lock_statistics_doc},
     {"__enter__", lock_enter, METH_NOARGS, NULL},
     {"__exit__", EXIT(lock_exit), NULL},
     {NULL, NULL, 0, NULL},
@@ -254,6 +281,7 @@ static PyMethodDef rlock_methods[] = {
     {"acquire", FAST(rlock_acquire), acquire_doc},
     {"release", rlock_release, METH_NOARGS, rlock_release_doc},
     {"locked", (PyCFunction)lock_locked, METH_NOARGS, locked_doc},
+    {"statistics", (PyCFunction)lock_statistics, METH_NOARGS, lock_statistics_doc},
     {"_is_owned", (PyCFunction)rlock_is_owned, METH_NOARGS, NULL},
     {"_recursion_count", (PyCFunction)rlock_recursion_count, METH_NOARGS, NULL},
     {"_release_save", (PyCFunction)rlock_release_save, METH_NOARGS, NULL},

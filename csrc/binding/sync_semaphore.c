@@ -107,6 +107,20 @@ bounded_repr(Permits *self)
 }
 
 static PyObject *
+semaphore_statistics(Permits *self, PyObject *Py_UNUSED(ignored))
+{
+    const uint64_t most = self->permits.most;
+    PyObject *const bound = most == TRT_SEMAPHORE_MAX
+                                ? Py_NewRef(Py_None)
+                                : PyLong_FromUnsignedLongLong(most);
+    return bound ? sync_statistics(
+                       "SemaphoreStatistics", "(KNn)",
+                       (unsigned long long)trt_semaphore_permits(&self->permits), bound,
+                       (Py_ssize_t)trt_semaphore_waiting(&self->permits))
+                 : NULL;
+}
+
+static PyObject *
 semaphore_value(Permits *self, void *Py_UNUSED(closure))
 {
     return PyLong_FromUnsignedLongLong(trt_semaphore_permits(&self->permits));
@@ -135,10 +149,16 @@ PyDoc_STRVAR(semaphore_release_doc,
              "many; then\n"
              "nothing has changed. Not a suspension point.");
 
+PyDoc_STRVAR(semaphore_statistics_doc,
+             "statistics($self, /)\n--\n\n"
+             "Return a taskrt.statistics.SemaphoreStatistics. Not a suspension point.");
+
 static PyMethodDef semaphore_methods[] = {
     {"acquire", FAST(semaphore_acquire), semaphore_acquire_doc},
     {"release", (PyCFunction)(void (*)(void))semaphore_release,
      METH_VARARGS | METH_KEYWORDS, semaphore_release_doc},
+    {"statistics", (PyCFunction)semaphore_statistics, METH_NOARGS,
+     semaphore_statistics_doc},
     {"__enter__", semaphore_enter, METH_NOARGS, NULL},
     {"__exit__", EXIT(semaphore_exit), NULL},
     {NULL, NULL, 0, NULL},

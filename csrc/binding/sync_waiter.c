@@ -9,23 +9,42 @@ typedef struct WaiterObject {
 } WaiterObject;
 
 static PyObject *
-waiter_park(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+park_until(Worker *w, WaiterObject *self, uint64_t deadline, PyObject *what)
 {
-    WaiterObject *const self = (WaiterObject *)op;
-    uint64_t deadline;
-    Worker *const w = worker_self();
-    if (!w || wait_timeout_argument("park", args, nargs, kwnames, &deadline) < 0) {
-        return NULL;
-    }
     if (trt_exchange_relaxed(&self->occupied, true)) {
         PyErr_SetString(PyExc_RuntimeError,
                         "somebody parks on this Waiter already: it is for one at a "
                         "time, give each its own");
         return NULL;
     }
-    const int status = sync_wait_for_event(w, op, &self->event, deadline);
+    const int status = sync_wait_for_event(w, what, &self->event, deadline);
     trt_store_relaxed(&self->occupied, false);
     return status < 0 ? NULL : PyBool_FromLong(status);
+}
+
+static PyObject *
+waiter_park(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    uint64_t deadline;
+    Worker *const w = worker_self();
+    if (!w || wait_timeout_argument("park", args, nargs, kwnames, &deadline) < 0) {
+        return NULL;
+    }
+    return park_until(w, (WaiterObject *)op, deadline, op);
+}
+
+/* _park(timeout, what): park() for something that is made of this, for reports. */
+static PyObject *
+waiter_park_as(PyObject *op, PyObject *args)
+{
+    PyObject *timeout, *what;
+    uint64_t deadline;
+    Worker *const w = worker_self();
+    if (!w || !PyArg_UnpackTuple(args, "_park", 2, 2, &timeout, &what) ||
+        wait_deadline(timeout, &deadline) < 0) {
+        return NULL;
+    }
+    return park_until(w, (WaiterObject *)op, deadline, what);
 }
 
 int
@@ -41,6 +60,14 @@ static PyObject *
 waiter_wake_method(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     return PyBool_FromLong(waiter_wake(op));
+}
+
+static PyObject *
+waiter_statistics(WaiterObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return sync_statistics("WaiterStatistics", "(Nn)",
+                           PyBool_FromLong(trt_event_is_set(&self->event)),
+                           (Py_ssize_t)trt_event_waiting(&self->event));
 }
 
 static PyObject *
@@ -114,10 +141,16 @@ PyDoc_STRVAR(
     "suspension\n"
     "point.");
 
+PyDoc_STRVAR(waiter_statistics_doc,
+             "statistics($self, /)\n--\n\n"
+             "Return a taskrt.statistics.WaiterStatistics. Not a suspension point.");
+
 static PyMethodDef waiter_methods[] = {
     {"park", (PyCFunction)(void (*)(void))waiter_park, METH_FASTCALL | METH_KEYWORDS,
      waiter_park_doc},
+    {"_park", waiter_park_as, METH_VARARGS, NULL},
     {"wake", waiter_wake_method, METH_NOARGS, waiter_wake_doc},
+    {"statistics", (PyCFunction)waiter_statistics, METH_NOARGS, waiter_statistics_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -491,6 +491,11 @@ PyDoc_STRVAR(add_done_callback_doc,
              "Runs on the thread that ends the task, after those who wait for it were "
              "released.\n"
              "Exceptions go to sys.unraisablehook.");
+PyDoc_STRVAR(wait_op_doc,
+             "wait_op($self, /)\n--\n\n"
+             "Return an operation for select() that waits for the end of the task, "
+             "however it ends.\n\n"
+             "Its value is the task. May be used again and again.");
 PyDoc_STRVAR(
     defuse_doc,
     "defuse($self, /)\n--\n\n"
@@ -516,6 +521,7 @@ static PyMethodDef task_methods[] = {
      METH_VARARGS | METH_KEYWORDS, cancel_doc},
     {"add_done_callback", (PyCFunction)task_add_done_callback, METH_O,
      add_done_callback_doc},
+    {"wait_op", operation_on_task, METH_NOARGS, wait_op_doc},
     {"defuse", (PyCFunction)task_defuse, METH_NOARGS, defuse_doc},
     {"report_errors", (PyCFunction)task_report_errors, METH_NOARGS, report_errors_doc},
     {"__reduce__", (PyCFunction)task_reduce, METH_NOARGS, NULL},

@@ -332,6 +332,19 @@ share_thread(Worker *w)
 }
 
 int
+wait_refuse_lost(TaskObject *task)
+{
+    if (task->generation == trt_load_relaxed(&core->generation)) {
+        return 0;
+    }
+    PyErr_Format(core->lost_error,
+                 "%R was lost in a fork: it belongs to the parent process; spawn it "
+                 "again in this one",
+                 task);
+    return -1;
+}
+
+int
 wait_for(Worker *w, TaskObject *task, uint64_t deadline)
 {
     if (wait_checkpoint(w->current) < 0) {
@@ -343,12 +356,7 @@ wait_for(Worker *w, TaskObject *task, uint64_t deadline)
     if (deadline == TRT_FOREVER && run_inline(w, task)) {
         return share_thread(w);
     }
-    if (task->generation != trt_load_relaxed(&core->generation)) {
-        PyErr_Format(
-            core->lost_error,
-            "%R was lost in a fork: it belongs to the parent process; spawn it "
-            "again in this one",
-            task);
+    if (wait_refuse_lost(task) < 0) {
         return -1;
     }
     if (deadline != TRT_FOREVER && deadline <= trt_clock_now_ns()) {

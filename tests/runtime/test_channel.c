@@ -518,6 +518,60 @@ test_two_that_wait_at_several_channels_meet_once(void)
     }
 }
 
+/* One that would put or get waits with a node on each side. */
+static void
+wait_for_either(trt_channel *c, struct sleeper *s, trt_wait_node nodes[2])
+{
+    sleeper_begin(s);
+    trt_channel_lock(c);
+    for (int is_put = 0; is_put < 2; is_put++) {
+        trt_wait_node_init(&nodes[is_put], &s->waiter, NULL);
+        trt_channel_queue_locked(c, is_put, is_put ? &things[1] : NULL, &nodes[is_put]);
+        CHECK(nodes[is_put].queued);
+    }
+    trt_channel_unlock(c);
+    CHECK(!sleeper_is_woken(s));
+}
+
+/* It was served by another that put (or got), and on one side only. */
+static void
+check_served_once(trt_channel *c, struct sleeper *s, trt_wait_node nodes[2], bool put)
+{
+    CHECK(sleeper_is_woken(s));
+    sleeper_end(s);
+    CHECK_EQ(nodes[1].served, put);
+    CHECK_EQ(nodes[0].served, !put);
+    check_empty(c);
+    CHECK_EQ(trt_channel_put(c, &things[3], NULL), TRT_CHANNEL_MUST_WAIT);
+    trt_channel_leave(c, &nodes[put ? 0 : 1], !put);
+    CHECK(!nodes[0].queued && !nodes[1].queued);
+}
+
+static void
+test_who_would_put_or_get_meets_others_and_not_itself(void)
+{
+    trt_channel c;
+    struct sleeper s;
+    trt_wait_node nodes[2];
+    trt_channel_init(&c, 0);
+    sleeper_init(&s);
+    wait_for_either(&c, &s, nodes);
+    check_get(&c, &things[1]);
+    CHECK(nodes[1].value == NULL);
+    check_served_once(&c, &s, nodes, true);
+    wait_for_either(&c, &s, nodes);
+    check_put(&c, &things[2]);
+    CHECK(nodes[0].value == &things[2]);
+    check_served_once(&c, &s, nodes, false);
+    wait_for_either(&c, &s, nodes);
+    CHECK(trt_channel_close(&c));
+    CHECK(sleeper_is_woken(&s));
+    sleeper_end(&s);
+    CHECK(nodes[0].served && !nodes[1].served && !nodes[1].queued);
+    trt_channel_destroy(&c);
+    sleeper_destroy(&s);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -538,5 +592,6 @@ main(int argc, char **argv)
     RUN(test_visit_sees_all_in_order_until_told_to_stop);
     RUN(test_waiter_at_several_channels_is_served_at_one);
     RUN(test_two_that_wait_at_several_channels_meet_once);
+    RUN(test_who_would_put_or_get_meets_others_and_not_itself);
     return check_end();
 }

@@ -378,6 +378,28 @@ test_stress(void)
     check_race(4, 4, 5000 / CHECK_SLOWNESS);
 }
 
+static void
+test_count_leaves_out_who_is_decided(void)
+{
+    enum { COUNT = 3 };
+    struct guest guests[COUNT];
+    trt_wait_queue q = {NULL, NULL};
+    open_guests(guests, COUNT);
+    CHECK_EQ(trt_wait_queue_count(&q), 0);
+    for (size_t i = 0; i < COUNT; i++) {
+        trt_wait_queue_append(&q, &guests[i].node);
+        CHECK_EQ(trt_wait_queue_count(&q), i + 1);
+    }
+    CHECK(sleeper_cancel(&guests[1].sleeper));
+    CHECK_EQ(trt_wait_queue_count(&q), 2);
+    trt_wait_nodes_wake(trt_wait_queue_claim(&q));
+    CHECK_EQ(trt_wait_queue_count(&q), 1);
+    trt_wait_queue_remove(&q, &guests[1].node);
+    trt_wait_queue_remove(&q, &guests[2].node);
+    CHECK_EQ(trt_wait_queue_count(&q), 0);
+    close_guests(guests, COUNT);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -391,6 +413,7 @@ main(int argc, char **argv)
     RUN(test_claim_all_serves_all_in_order);
     RUN(test_waiter_in_several_queues_is_served_in_one);
     RUN(test_destruction_of_nodes_by_their_wake_up);
+    RUN(test_count_leaves_out_who_is_decided);
     RUN(test_one_to_one);
     RUN(test_one_to_many);
     RUN(test_stress);

@@ -11,11 +11,13 @@ from taskrt import (
     Latch,
     Lock,
     Once,
+    OncePerTask,
     RLock,
     Semaphore,
     Waiter,
     once,
 )
+from taskrt.statistics import LockStatistics, SemaphoreStatistics
 
 for lock in (Lock(), RLock(), Semaphore(2), BoundedSemaphore()):
     assert_type(lock.acquire(), bool)
@@ -26,6 +28,15 @@ for lock in (Lock(), RLock(), Semaphore(2), BoundedSemaphore()):
         assert_type(entered, bool)
 Semaphore().release(2)
 Lock(1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+
+assert_type(Lock().statistics(), LockStatistics)
+assert_type(RLock().statistics().owner, str | None)
+assert_type(BoundedSemaphore().statistics(), SemaphoreStatistics)
+assert_type(Condition().statistics().lock, LockStatistics | None)
+assert_type(Event().statistics().tasks_waiting, int)
+assert_type(Waiter().statistics().has_token, bool)
+assert_type(Barrier(2).statistics().broken, bool)
+assert_type(Latch(2).statistics().count, int)
 
 condition = Condition(Lock())
 with condition:
@@ -58,3 +69,12 @@ def settings() -> dict[str, int]:
 
 assert_type(settings, Once[dict[str, int]])
 assert_type(settings(), dict[str, int])
+
+
+@OncePerTask
+def scratch() -> bytearray:
+    return bytearray(8)
+
+
+assert_type(scratch, OncePerTask[bytearray])
+assert_type(scratch(), bytearray)

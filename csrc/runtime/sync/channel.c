@@ -100,8 +100,7 @@ trt_channel_put_locked(trt_channel *c, void *item, trt_wait_node *node,
         return TRT_CHANNEL_DONE;
     }
     if (node) {
-        node->value = item;
-        trt_wait_queue_append(&c->putters, node);
+        trt_channel_queue_locked(c, true, item, node);
     }
     return TRT_CHANNEL_MUST_WAIT;
 }
@@ -135,10 +134,16 @@ trt_channel_get_locked(trt_channel *c, void **item, trt_wait_node *node,
         return TRT_CHANNEL_CLOSED;
     }
     if (node) {
-        node->value = NULL;
-        trt_wait_queue_append(&c->getters, node);
+        trt_channel_queue_locked(c, false, NULL, node);
     }
     return TRT_CHANNEL_MUST_WAIT;
+}
+
+void
+trt_channel_queue_locked(trt_channel *c, bool is_put, void *item, trt_wait_node *node)
+{
+    node->value = item;
+    trt_wait_queue_append(is_put ? &c->putters : &c->getters, node);
 }
 
 trt_channel_result
@@ -251,4 +256,16 @@ trt_channel_is_closed(trt_channel *c)
     const bool closed = c->closed;
     trt_channel_unlock(c);
     return closed;
+}
+
+trt_channel_state
+trt_channel_look(trt_channel *c)
+{
+    trt_channel_lock(c);
+    const trt_channel_state state = {.count = c->count,
+                                     .getting = trt_wait_queue_count(&c->getters),
+                                     .putting = trt_wait_queue_count(&c->putters),
+                                     .closed = c->closed};
+    trt_channel_unlock(c);
+    return state;
 }

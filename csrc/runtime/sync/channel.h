@@ -8,7 +8,7 @@
  * closed; or trt_channel_refused after a put that was refused, since it was closed.
  *
  * Operations on a locked channel come in pieces, so that a select can look at several
- * at once: lock all, in the order of addresses, try each, enter a node in each, unlock
+ * at once: lock all, in the order of addresses, try each, queue a node in each, unlock
  * all.
  */
 #ifndef TRT_CHANNEL_H
@@ -32,11 +32,13 @@ typedef enum trt_channel_result {
 /* All under the lock, but for `capacity`, which is constant. */
 typedef struct trt_channel {
     trt_mutex
-        lock; /* nothing is taken inside but locks of channels at higher addresses */
+        lock; /* nothing is taken inside but locks at higher addresses, by a select */
     uint64_t capacity;
     void **ring; /* of `size`, a power of two or 0, with `count` items from `head` */
     size_t size, head, count;
-    trt_wait_queue getters, putters; /* at most one of the two has undecided nodes */
+    /* If both have undecided nodes, those are of one waiter: a select that would put or
+     * get. It does not meet itself. */
+    trt_wait_queue getters, putters;
     bool closed;
 } trt_channel;
 
@@ -60,7 +62,13 @@ trt_channel_result trt_channel_put_locked(trt_channel *c, void *item,
 trt_channel_result trt_channel_get_locked(trt_channel *c, void **item,
                                           trt_wait_node *node, trt_wait_node **wake);
 
-/* The same, with the lock and the wake-up taken care of. */
+/* Enter the node of a put or a get that has just been tried under this lock, without a
+ * node, and has to wait. For a select, which would otherwise find what it has entered
+ * itself. */
+void trt_channel_queue_locked(trt_channel *c, bool is_put, void *item,
+                              trt_wait_node *node);
+
+/* Put and get with the lock and the wake-up taken care of. */
 trt_channel_result trt_channel_put(trt_channel *c, void *item, trt_wait_node *node);
 trt_channel_result trt_channel_get(trt_channel *c, void **item, trt_wait_node *node);
 
@@ -90,5 +98,13 @@ int trt_channel_visit(const trt_channel *c, int (*visit)(void *item, void *arg),
 size_t trt_channel_count(trt_channel *c);
 
 bool trt_channel_is_closed(trt_channel *c);
+
+/* A channel at one moment. */
+typedef struct trt_channel_state {
+    size_t count, getting, putting; /* items; who waits */
+    bool closed;
+} trt_channel_state;
+
+trt_channel_state trt_channel_look(trt_channel *c);
 
 #endif

@@ -35,10 +35,16 @@ trt_event_try_or_queue(trt_event *e, trt_wait_node *node)
     trt_mutex_lock(&e->lock);
     const bool was_set = trt_event_try(e);
     if (!was_set) {
-        trt_wait_queue_append(&e->queue, node);
+        trt_event_queue_locked(e, node);
     }
     trt_mutex_unlock(&e->lock);
     return was_set;
+}
+
+void
+trt_event_queue_locked(trt_event *e, trt_wait_node *node)
+{
+    trt_wait_queue_append(&e->queue, node);
 }
 
 void
@@ -70,4 +76,13 @@ trt_event_clear(trt_event *e)
     trt_mutex_lock(&e->lock);
     trt_store_relaxed(&e->is_set, 0);
     trt_mutex_unlock(&e->lock);
+}
+
+size_t
+trt_event_waiting(trt_event *e)
+{
+    trt_mutex_lock(&e->lock);
+    const size_t count = trt_wait_queue_count(&e->queue);
+    trt_mutex_unlock(&e->lock);
+    return count;
 }

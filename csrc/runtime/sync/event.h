@@ -22,7 +22,9 @@ typedef struct trt_event {
      * flag was set is seen by who finds it set [event-set]. */
     _Atomic(uint32_t) is_set;
     bool autoreset; /* constant */
-    trt_mutex lock; /* guards the queue; nothing is taken inside */
+    /* Guards the queue; nothing is taken inside but locks at higher addresses, by a
+     * select. */
+    trt_mutex lock;
     trt_wait_queue queue;
 } trt_event;
 
@@ -43,6 +45,10 @@ bool trt_event_try(trt_event *e);
 /* The same; false: the node is queued, and when it is served the event was set. */
 bool trt_event_try_or_queue(trt_event *e, trt_wait_node *node);
 
+/* In pieces, for a select: with the lock, after trt_event_try under it has failed,
+ * queue the node. */
+void trt_event_queue_locked(trt_event *e, trt_wait_node *node);
+
 /* The node's waiter was abandoned: take it out of the queue. */
 void trt_event_leave(trt_event *e, trt_wait_node *node);
 
@@ -51,5 +57,8 @@ void trt_event_leave(trt_event *e, trt_wait_node *node);
 trt_event_result trt_event_set(trt_event *e);
 
 void trt_event_clear(trt_event *e);
+
+/* How many wait at some moment during the call. Any thread. */
+size_t trt_event_waiting(trt_event *e);
 
 #endif

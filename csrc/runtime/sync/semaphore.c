@@ -112,3 +112,13 @@ trt_semaphore_release_slow(trt_semaphore *s)
     trt_wait_nodes_wake(node);
     return released;
 }
+
+size_t
+trt_semaphore_waiting(trt_semaphore *s)
+{
+    trt_mutex_lock(&s->lock);
+    const size_t count =
+        trt_wait_queue_count(&s->losers) + trt_wait_queue_count(&s->queue);
+    trt_mutex_unlock(&s->lock);
+    return count;
+}

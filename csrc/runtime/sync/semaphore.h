@@ -75,6 +75,9 @@ void trt_semaphore_leave(trt_semaphore *s, trt_wait_node *node);
  * what it was woken up for. */
 void trt_semaphore_pass_on(trt_semaphore *s);
 
+/* How many wait at some moment during the call. Any thread. */
+size_t trt_semaphore_waiting(trt_semaphore *s);
+
 /* For trt_semaphore_release alone. */
 bool trt_semaphore_release_slow(trt_semaphore *s);
 

@@ -41,6 +41,16 @@ trt_wait_queue_remove(trt_wait_queue *q, trt_wait_node *node)
     *(node->next ? &node->next->previous : &q->tail) = node->previous;
 }
 
+size_t
+trt_wait_queue_count(const trt_wait_queue *q)
+{
+    size_t count = 0;
+    for (const trt_wait_node *node = q->head; node; node = node->next) {
+        count += trt_load_relaxed(&node->waiter->decision) == TRT_WAITER_WAITING;
+    }
+    return count;
+}
+
 trt_wait_node *
 trt_wait_queue_claim(trt_wait_queue *q)
 {

@@ -60,6 +60,9 @@ void trt_wait_queue_prepend(trt_wait_queue *q, trt_wait_node *node);
 /* Take a node out if it is in. */
 void trt_wait_queue_remove(trt_wait_queue *q, trt_wait_node *node);
 
+/* How many nodes have a waiter that is undecided. */
+size_t trt_wait_queue_count(const trt_wait_queue *q);
+
 /* Take out the first node whose waiter had not been decided, and decide it; nodes that
  * were abandoned are taken out on the way. NULL if there is none. The caller does what
  * it was waiting for, and calls trt_wait_nodes_wake once it has released the lock. */
