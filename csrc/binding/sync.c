@@ -120,19 +120,24 @@ sync_acquire_arguments(PyObject *const *args, Py_ssize_t nargs, PyObject *kwname
 typedef struct EventWait {
     Awaited base;
     trt_event *event;
+    uint64_t place; /* from a wait that was only interrupted; or 0 */
 } EventWait;
 
 static bool
 event_wait_enter(Awaited *base, Wait *wait)
 {
+    EventWait *const self = (EventWait *)base;
     trt_wait_node_init(&wait->nodes[0], &wait->base, NULL);
-    return !trt_event_try_or_queue(((EventWait *)base)->event, &wait->nodes[0]);
+    wait->nodes[0].place = self->place;
+    return !trt_event_try_or_queue(self->event, &wait->nodes[0]);
 }
 
 static void
 event_wait_leave(Awaited *base, Wait *wait)
 {
-    trt_event_leave(((EventWait *)base)->event, &wait->nodes[0]);
+    EventWait *const self = (EventWait *)base;
+    trt_event_leave(self->event, &wait->nodes[0]);
+    self->place = wait->nodes[0].place;
     free(wait);
 }
 

@@ -59,12 +59,13 @@ typedef struct Step {
     PyObject *item;         /* to be put, borrowed; NULL: get one */
     trt_event *event;       /* of an object that lives, or NULL */
     uint64_t due_ns;
+    uint64_t place; /* in its queue, from a wait that was only interrupted; or 0 */
 } Step;
 
 /* One of several steps that is taken, at once or as soon as one is possible. */
 typedef struct Choice {
     Awaited base;
-    const Step *steps;
+    Step *steps;
     size_t count;
     PyObject *const *operations; /* that the steps are of, for reports; or NULL */
     size_t *order;               /* of trying; place for `count` */
@@ -82,7 +83,7 @@ typedef struct Choice {
  * the deadline is SYNC_NOW; wait_checkpoint goes before. */
 int choice_take(Worker *w, Choice *self, uint64_t deadline_ns);
 /* The same for one step. `*got` becomes the item that was got, or NULL. */
-int choice_take_step(Worker *w, const Step *step, PyObject **got, uint64_t deadline_ns);
+int choice_take_step(Worker *w, Step *step, PyObject **got, uint64_t deadline_ns);
 
 /* Raise what a step on a closed channel ends with. */
 void channel_raise_closed(ChannelObject *self, bool is_put);

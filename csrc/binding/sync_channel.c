@@ -132,7 +132,7 @@ channel_bind(PyObject *self, PyObject *task)
 static PyObject *
 put_until(Worker *w, PyObject *self, PyObject *item, uint64_t deadline)
 {
-    const Step step = {.channel = (ChannelObject *)self, .item = item};
+    Step step = {.channel = (ChannelObject *)self, .item = item};
     PyObject *nothing;
     const int status = choice_take_step(w, &step, &nothing, deadline);
     if (status == 0) {
@@ -144,7 +144,7 @@ put_until(Worker *w, PyObject *self, PyObject *item, uint64_t deadline)
 static PyObject *
 get_until(Worker *w, PyObject *self, uint64_t deadline)
 {
-    const Step step = {.channel = (ChannelObject *)self};
+    Step step = {.channel = (ChannelObject *)self};
     PyObject *item;
     const int status = choice_take_step(w, &step, &item, deadline);
     if (status == 0) {

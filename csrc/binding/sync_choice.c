@@ -94,6 +94,7 @@ queue_step_locked(const Choice *self, size_t index, Wait *wait)
     const Step *const step = &self->steps[index];
     trt_wait_node *const node = &wait->nodes[index];
     trt_wait_node_init(node, &wait->base, NULL);
+    node->place = step->place;
     if (step->channel) {
         trt_channel_queue_locked(channel_of(self, index), step->item != NULL,
                                  step->item, node);
@@ -120,10 +121,11 @@ static void
 leave_queues(const Choice *self, Wait *wait)
 {
     for (size_t i = 0; i < self->count; i++) {
-        const Step *const step = &self->steps[i];
+        Step *const step = &self->steps[i];
         if (wait->nodes[i].served) {
             continue;
         }
+        step->place = wait->nodes[i].place;
         if (step->channel) {
             trt_channel_leave(channel_of(self, i), &wait->nodes[i], is_put(self, i));
         } else if (step->event) {
@@ -263,7 +265,7 @@ choice_take(Worker *w, Choice *self, uint64_t deadline)
 }
 
 int
-choice_take_step(Worker *w, const Step *step, PyObject **got, uint64_t deadline)
+choice_take_step(Worker *w, Step *step, PyObject **got, uint64_t deadline)
 {
     trt_mutex *lock = &step->channel->channel.lock;
     size_t order = 0;

@@ -7,9 +7,10 @@
 typedef struct Claim {
     Awaited base;
     trt_semaphore *permits;
-    bool lost;    /* an earlier wait was woken up too late */
-    bool owes;    /* the same, and it has not tried again since */
-    bool granted; /* has the permit */
+    uint64_t place; /* in the queue, from a wait that was only interrupted; or 0 */
+    bool lost;      /* an earlier wait was woken up too late */
+    bool owes;      /* the same, and it has not tried again since */
+    bool granted;   /* has the permit */
 } Claim;
 
 static bool
@@ -18,6 +19,7 @@ claim_enter(Awaited *base, Wait *wait)
     Claim *const self = (Claim *)base;
     trt_wait_node_init(&wait->nodes[0], &wait->base, NULL);
     wait->nodes[0].lost = self->lost;
+    wait->nodes[0].place = self->place;
     self->owes = false;
     self->granted = trt_semaphore_acquire_or_queue(self->permits, &wait->nodes[0]);
     return !self->granted;
@@ -32,7 +34,9 @@ claim_served(Awaited *base, Wait *wait)
 static void
 claim_leave(Awaited *base, Wait *wait)
 {
-    trt_semaphore_leave(((Claim *)base)->permits, &wait->nodes[0]);
+    Claim *const self = (Claim *)base;
+    trt_semaphore_leave(self->permits, &wait->nodes[0]);
+    self->place = wait->nodes[0].place;
     free(wait);
 }
 
@@ -72,7 +76,10 @@ acquire_slow(Worker *w, Permits *self, uint64_t deadline)
             return 0;
         }
         claim.owes = status == 1;
-        claim.lost = claim.lost || claim.owes;
+        if (claim.owes) {
+            claim.lost = true;
+            claim.place = 0; /* losers have a queue of their own */
+        }
     }
 }
 

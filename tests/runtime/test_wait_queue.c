@@ -122,7 +122,8 @@ test_removed_is_not_served_and_the_rest_keep_their_order(void)
     trt_wait_queue_remove(&q, &guests[4].node); /* the last, */
     trt_wait_queue_remove(&q, &guests[4].node); /* one that is out */
     check_order(&q, guests, order, 2);
-    trt_wait_queue_append(&q, &guests[2].node); /* and in again */
+    guests[2].node.place = 0;
+    trt_wait_queue_append(&q, &guests[2].node); /* and in again, as one that is new */
     CHECK(trt_wait_queue_claim(&q) == &guests[1].node);
     CHECK(trt_wait_queue_claim(&q) == &guests[3].node);
     trt_wait_queue_remove(&q, &guests[2].node); /* the only one */
@@ -378,6 +379,39 @@ test_stress(void)
     check_race(4, 4, 5000 / CHECK_SLOWNESS);
 }
 
+/* Each in turn is interrupted and comes again, as a new node that has its place. */
+static void
+test_who_comes_again_keeps_its_place(void)
+{
+    enum { COUNT = 5 };
+    struct guest guests[COUNT];
+    const size_t order[] = {0, 1, 2, 3, 4};
+    trt_wait_queue q = {0};
+    open_guests(guests, COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        trt_wait_queue_append(&q, &guests[i].node);
+    }
+    for (size_t first = 0; first < COUNT; first++) {
+        for (size_t second = 0; second < COUNT; second++) {
+            const size_t again[] = {first, second};
+            for (int i = 0; i < 2; i++) {
+                trt_wait_queue_remove(&q, &guests[again[i]].node);
+            }
+            for (int i = 0; i < (first == second ? 1 : 2); i++) {
+                struct guest *const g = &guests[again[i]];
+                const uint64_t place = g->node.place;
+                trt_wait_node_init(&g->node, &g->sleeper.waiter, g);
+                g->node.place = place;
+                trt_wait_queue_append(&q, &g->node);
+                CHECK_EQ(g->node.place, place);
+            }
+            check_order(&q, guests, order, COUNT);
+        }
+    }
+    trt_wait_nodes_wake(trt_wait_queue_claim_all(&q));
+    close_guests(guests, COUNT);
+}
+
 static void
 test_count_leaves_out_who_is_decided(void)
 {
@@ -413,6 +447,7 @@ main(int argc, char **argv)
     RUN(test_claim_all_serves_all_in_order);
     RUN(test_waiter_in_several_queues_is_served_in_one);
     RUN(test_destruction_of_nodes_by_their_wake_up);
+    RUN(test_who_comes_again_keeps_its_place);
     RUN(test_count_leaves_out_who_is_decided);
     RUN(test_one_to_one);
     RUN(test_one_to_many);

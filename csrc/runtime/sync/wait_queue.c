@@ -12,11 +12,18 @@ void
 trt_wait_queue_append(trt_wait_queue *q, trt_wait_node *node)
 {
     TRT_ASSERT(!node->queued);
+    trt_wait_node *before = q->tail;
+    if (!node->place) {
+        node->place = ++q->places;
+    }
+    while (before && before->place > node->place) {
+        before = before->previous;
+    }
     node->queued = true;
-    node->next = NULL;
-    node->previous = q->tail;
-    *(q->tail ? &q->tail->next : &q->head) = node;
-    q->tail = node;
+    node->previous = before;
+    node->next = before ? before->next : q->head;
+    *(before ? &before->next : &q->head) = node;
+    *(node->next ? &node->next->previous : &q->tail) = node;
 }
 
 void
@@ -59,6 +66,7 @@ trt_wait_queue_claim(trt_wait_queue *q)
         trt_wait_queue_remove(q, node);
         if (trt_waiter_claim(node->waiter)) {
             node->served = true;
+            node->place = 0; /* if it comes again, it is new */
             node->next = NULL;
             return node;
         }

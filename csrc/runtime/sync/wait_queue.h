@@ -13,6 +13,9 @@
  *     abandoned: under the lock:
  *         trt_wait_queue_remove(&q, node);
  *
+ * One that is interrupted without losing interest (its deadline has changed, a signal
+ * handler has run) leaves, and comes again with a new node that has its old place.
+ *
  * What makes an operation happen, be it the change of a count or the passing of an
  * item, is done under the lock together with the claim. So a decision that is FIRED
  * means that it has happened, and one that is ABANDONED that it has not: nothing is
@@ -25,6 +28,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "task/waiters.h"
 
@@ -32,6 +36,7 @@ typedef struct trt_wait_node {
     struct trt_wait_node *previous, *next;
     trt_waiter *waiter; /* constant while queued */
     void *value;        /* what is offered, or what was got; a primitive's own use */
+    uint64_t place;     /* in the order of arrival; 0: not queued, or served, so far */
     bool queued;        /* in a queue; under its lock */
     bool served;        /* claimed: written before the wake-up, read after it */
     bool lost;          /* a semaphore's: was woken up once and came too late */
@@ -40,6 +45,7 @@ typedef struct trt_wait_node {
 /* Zeroed memory is an empty queue. */
 typedef struct trt_wait_queue {
     trt_wait_node *head, *tail;
+    uint64_t places; /* given so far */
 } trt_wait_queue;
 
 static inline bool
@@ -51,7 +57,8 @@ trt_wait_queue_is_empty(const trt_wait_queue *q)
 /* Make *node a node of `waiter` that is in no queue. */
 void trt_wait_node_init(trt_wait_node *node, trt_waiter *waiter, void *value);
 
-/* Enter a node that is in no queue, as the last. */
+/* Enter a node that is in no queue, as the last; or if it has a `place` from an earlier
+ * time in this queue, there: who was only interrupted loses nothing. */
 void trt_wait_queue_append(trt_wait_queue *q, trt_wait_node *node);
 
 /* The same as the first. */
