@@ -2,8 +2,8 @@
 
 import math
 import time
-from types import TracebackType
 
+from taskrt import _core
 from taskrt._core import CancelScope
 
 __all__ = ["fail_after", "move_on_after"]
@@ -29,8 +29,8 @@ def move_on_after(seconds: float) -> CancelScope:
     return CancelScope(deadline=time.monotonic() + seconds)
 
 
-class fail_after:  # noqa: N801  (used as a function)
-    """A `move_on_after` that raises TimeoutError: with fail_after(5) as scope:
+def fail_after(seconds: float) -> CancelScope:
+    """Return a `move_on_after` that raises TimeoutError: with fail_after(5) as scope:
 
     Only if the block was ended by this limit, not by a scope around it, another's
     TimeoutError, or an error of its own. What is entered is the `CancelScope`, whose
@@ -43,24 +43,6 @@ class fail_after:  # noqa: N801  (used as a function)
     Traceback (most recent call last):
     TimeoutError: the block was not done after 0.001 seconds
     """
-
-    __module__ = "taskrt"
-    __slots__ = ("_scope", "_seconds")
-
-    def __init__(self, seconds: float) -> None:
-        self._scope = move_on_after(seconds)
-        self._seconds = seconds
-
-    def __enter__(self) -> CancelScope:
-        return self._scope.__enter__()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._scope.__exit__(kind, error, trace):
-            raise TimeoutError(
-                f"the block was not done after {self._seconds} seconds"
-            ) from None
+    scope = move_on_after(seconds)
+    _core._raise_when_caught(scope, seconds)
+    return scope

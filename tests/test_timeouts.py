@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 from support.gates import join
@@ -134,7 +135,7 @@ def test_cancelled_by_hand_counts_as_its_own() -> None:
 
 
 @pytest.mark.parametrize("limit", [move_on_after, fail_after])
-def test_the_deadline_may_be_set(limit: type[fail_after]) -> None:
+def test_the_deadline_may_be_set(limit: Callable[[float], CancelScope]) -> None:
     with limit(SOON) as scope:
         assert scope.deadline is not None
         assert scope.deadline <= time.monotonic() + SOON
@@ -150,7 +151,7 @@ def test_the_deadline_may_be_set(limit: type[fail_after]) -> None:
 
 
 @pytest.mark.parametrize("limit", [move_on_after, fail_after])
-def test_wrong_limits(limit: type[fail_after]) -> None:
+def test_wrong_limits(limit: Callable[[float], CancelScope]) -> None:
     with pytest.raises(ValueError, match="seconds"):
         limit(-1)
     with pytest.raises(ValueError, match="seconds"):

@@ -243,6 +243,8 @@ static PyMethodDef functions[] = {
     {"_make", FAST(core_make), "For timers."},
     {"_submit", core_submit, METH_O, "For timers."},
     {"_cancel_on_failure", core_cancel_on_failure, METH_O, "For groups."},
+    {"_raise_when_caught", (PyCFunction)(void (*)(void))core_raise_when_caught,
+     METH_FASTCALL, "For fail_after."},
     {"_subscribe", (PyCFunction)(void (*)(void))core_subscribe, METH_FASTCALL,
      "For waits."},
     {"_lend", core_lend, METH_NOARGS, "For interop.aio."},

@@ -14,36 +14,6 @@
 
 #include <math.h>
 
-struct ScopeObject {
-    PyObject_HEAD
-    /* Set once, by any thread, before it looks for waits; read by whoever is in the
-     * scope, after it has entered its wait [cancel-wait]. */
-    _Atomic(uint32_t) cancelled;
-    /* The same, of a task's outermost scope: the task was asked. So those born into the
-     * scope learn of it, also while one of them runs on top of that task's stack. */
-    _Atomic(uint32_t) asked;
-    _Atomic(uint64_t) deadline_ns;
-    _Atomic(PyObject *) reason; /* owned; set once, before `cancelled` */
-    _Atomic(uint32_t) entered;  /* set once, by who enters it */
-    bool shield;                /* constant */
-    bool ends_on_failure;       /* constant once tasks are born into it */
-    bool caught;                /* by the task that enters it */
-    Fiber *fiber;               /* that it was entered on, or NULL */
-    uint32_t generation;        /* of the process that has entered it */
-    /* Set when it is entered, owned. Kept when it is left: another thread may still
-     * look outwards from a task that has ended just now. */
-    ScopeObject *parent;
-    /* Guarded by core->waits: */
-    ScopeObject *first_child, *next, *previous;
-    Wait *first_wait;
-};
-
-static inline bool
-is_cancelled(const ScopeObject *scope)
-{
-    return trt_load_seq_cst(&scope->cancelled) != 0; /* [cancel-wait] */
-}
-
 static inline bool
 is_late(const ScopeObject *scope)
 {
@@ -53,6 +23,29 @@ is_late(const ScopeObject *scope)
 
 /* ---- from the inside to the outside ---------------------------------------------- */
 
+/* The first from `s` outwards that counts. */
+static ScopeObject *
+skip_abandoned(ScopeObject *s)
+{
+    while (s && scope_is_abandoned(s)) {
+        s = s->parent;
+    }
+    return s;
+}
+
+/* The next outside of `s` that counts for what is in it. */
+static ScopeObject *
+around(const ScopeObject *s)
+{
+    return s->shield ? NULL : skip_abandoned(s->parent);
+}
+
+bool
+scope_cancel_called(const ScopeObject *scope)
+{
+    return scope_was_cancelled(scope) || is_late(scope);
+}
+
 bool
 scope_is_cancelled(ScopeObject *scope, const ScopeObject *base, bool late_too,
                    bool *shielded)
@@ -61,7 +54,10 @@ scope_is_cancelled(ScopeObject *scope, const ScopeObject *base, bool late_too,
     *shielded = false;
     for (ScopeObject *s = scope; s; s = s->parent) {
         in_task = in_task && s != base;
-        if (is_cancelled(s) || trt_load_relaxed(&s->asked) ||
+        if (scope_is_abandoned(s)) {
+            continue;
+        }
+        if (scope_was_cancelled(s) || trt_load_relaxed(&s->asked) ||
             (late_too && is_late(s))) {
             return true;
         }
@@ -76,8 +72,8 @@ scope_is_cancelled(ScopeObject *scope, const ScopeObject *base, bool late_too,
 PyObject *
 scope_reason(ScopeObject *scope)
 {
-    for (ScopeObject *s = scope; s; s = s->shield ? NULL : s->parent) {
-        if (is_cancelled(s)) {
+    for (ScopeObject *s = skip_abandoned(scope); s; s = around(s)) {
+        if (scope_was_cancelled(s)) {
             return trt_load_acquire(&s->reason);
         }
     }
@@ -88,7 +84,7 @@ uint64_t
 scope_deadline(ScopeObject *scope)
 {
     uint64_t earliest = TRT_FOREVER;
-    for (ScopeObject *s = scope; s; s = s->shield ? NULL : s->parent) {
+    for (ScopeObject *s = skip_abandoned(scope); s; s = around(s)) {
         const uint64_t deadline = trt_load_relaxed(&s->deadline_ns);
         earliest = deadline < earliest ? deadline : earliest;
     }
@@ -96,9 +92,9 @@ scope_deadline(ScopeObject *scope)
 }
 
 bool
-scope_covers(const ScopeObject *scope, const ScopeObject *inner)
+scope_covers(const ScopeObject *scope, ScopeObject *inner)
 {
-    for (const ScopeObject *s = inner; s; s = s->shield ? NULL : s->parent) {
+    for (const ScopeObject *s = skip_abandoned(inner); s; s = around(s)) {
         if (s == scope) {
             return true;
         }
@@ -109,7 +105,7 @@ scope_covers(const ScopeObject *scope, const ScopeObject *inner)
 bool
 scope_binds(ScopeObject *scope, ScopeObject *inner)
 {
-    for (ScopeObject *s = scope; s; s = s->shield ? NULL : s->parent) {
+    for (ScopeObject *s = skip_abandoned(scope); s; s = around(s)) {
         if (trt_load_relaxed(&s->deadline_ns) != TRT_FOREVER &&
             !scope_covers(s, inner)) {
             return false;
@@ -123,7 +119,7 @@ scope_binds(ScopeObject *scope, ScopeObject *inner)
 static ScopeObject *
 skip_shields(ScopeObject *s)
 {
-    while (s && s->shield) {
+    while (s && s->shield && !scope_is_abandoned(s)) {
         s = s->next;
     }
     return s;
@@ -180,9 +176,16 @@ wake_all(ScopeObject *scope, wake_reason reason)
     wait_deliver_all(decided);
 }
 
-static void
-cancel(ScopeObject *scope)
+void
+scope_cancel(ScopeObject *scope, PyObject *reason)
 {
+    PyObject *none = NULL;
+    if (reason && !scope_was_cancelled(scope)) {
+        Py_INCREF(reason);
+        if (!trt_cas_acq_rel(&scope->reason, &none, reason)) {
+            Py_DECREF(reason);
+        }
+    }
     if (!trt_exchange_seq_cst(&scope->cancelled, 1)) { /* [cancel-wait] */
         wake_all(scope, WAKE_CANCELLED);
     }
@@ -192,7 +195,7 @@ void
 scope_fail(ScopeObject *scope)
 {
     if (scope->ends_on_failure) {
-        cancel(scope);
+        scope_cancel(scope, NULL);
     }
 }
 
@@ -212,9 +215,9 @@ core_cancel_on_failure(PyObject *Py_UNUSED(module), PyObject *scope)
 void
 scope_expire(ScopeObject *scope)
 {
-    for (ScopeObject *s = scope; s; s = s->shield ? NULL : s->parent) {
+    for (ScopeObject *s = skip_abandoned(scope); s; s = around(s)) {
         if (is_late(s)) {
-            cancel(s);
+            scope_cancel(s, NULL);
         }
     }
 }
@@ -222,7 +225,7 @@ scope_expire(ScopeObject *scope)
 void
 scope_expire_locked(ScopeObject *scope, Wait **decided)
 {
-    for (ScopeObject *s = scope; s; s = s->shield ? NULL : s->parent) {
+    for (ScopeObject *s = skip_abandoned(scope); s; s = around(s)) {
         if (is_late(s) && !trt_exchange_seq_cst(&s->cancelled, 1)) { /* [cancel-wait] */
             *decided = decide_waits_locked(s, WAKE_CANCELLED, *decided);
             native_cancel_scope_locked(s);
@@ -256,144 +259,6 @@ scope_remove_wait_locked(Wait *wait)
     if (wait->next_in_scope) {
         wait->next_in_scope->previous_in_scope = wait->previous_in_scope;
     }
-}
-
-/* ---- entering and leaving -------------------------------------------------------- */
-
-static void
-link_scope(Fiber *fiber, ScopeObject *scope)
-{
-    ScopeObject *const parent = fiber->scope;
-    scope->fiber = fiber;
-    scope->generation = trt_load_relaxed(&core->generation);
-    scope->parent = (ScopeObject *)Py_XNewRef((PyObject *)parent);
-    TaskObject *const task = fiber->task;
-    trt_mutex_lock(&core->waits);
-    if (task && !task->entered) {
-        task->entered = scope;
-        if (!scope->shield && task_flag(task, TRT_TASK_CANCEL_REQUESTED)) {
-            trt_store_relaxed(&scope->asked, 1);
-        }
-    }
-    if (parent) {
-        scope->next = parent->first_child;
-        if (scope->next) {
-            scope->next->previous = scope;
-        }
-        parent->first_child = scope;
-    }
-    trt_mutex_unlock(&core->waits);
-    fiber->scope = (ScopeObject *)Py_NewRef((PyObject *)scope);
-}
-
-/* The innermost one. The caller gets its reference. */
-static ScopeObject *
-unlink_scope(Fiber *fiber)
-{
-    ScopeObject *const scope = fiber->scope, *const parent = scope->parent;
-    TaskObject *const task = fiber->task;
-    trt_mutex_lock(&core->waits);
-    if (task && task->entered == scope) {
-        task->entered = NULL;
-    }
-    if (parent) {
-        *(scope->previous ? &scope->previous->next : &parent->first_child) =
-            scope->next;
-        if (scope->next) {
-            scope->next->previous = scope->previous;
-        }
-    }
-    scope->next = scope->previous = NULL;
-    trt_mutex_unlock(&core->waits);
-    fiber->scope = parent;
-    scope->fiber = NULL;
-    return scope;
-}
-
-void
-scope_unwind(Fiber *fiber, ScopeObject *base)
-{
-    const ScopeObject *s = fiber->scope;
-    while (s && s != base) {
-        s = s->parent;
-    }
-    /* Otherwise a task on top, which user code has left in the middle by a greenlet of
-     * its own, has put its own scope there. */
-    while (s == base && fiber->scope != base) {
-        ScopeObject *const scope = unlink_scope(fiber);
-        Py_DECREF(scope);
-    }
-}
-
-static PyObject *
-scope_enter(ScopeObject *self, PyObject *Py_UNUSED(ignored))
-{
-    Worker *const w = worker_self();
-    if (!w) {
-        return NULL;
-    }
-    if (trt_exchange_seq_cst(&self->entered, 1)) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "a CancelScope can be entered once: make a new one");
-        return NULL;
-    }
-    link_scope(w->current, self);
-    return Py_NewRef((PyObject *)self);
-}
-
-/* Whether the scope takes Cancelled: it has asked for it, and nobody outside has. */
-static bool
-takes(ScopeObject *self, Fiber *fiber)
-{
-    scope_expire(self); /* so that a deadline that has passed stays so */
-    return is_cancelled(self) && (self->shield || !wait_cancel_requested(fiber));
-}
-
-static PyObject *
-scope_exit(ScopeObject *self, PyObject *const *args, Py_ssize_t nargs)
-{
-    Worker *const w = worker_current;
-    if (nargs != 3) {
-        PyErr_SetString(PyExc_TypeError, "__exit__() takes 3 arguments");
-        return NULL;
-    }
-    if (self->fiber && self->generation != trt_load_relaxed(&core->generation)) {
-        Py_RETURN_FALSE; /* a fork's child, where nobody is in a scope any more */
-    }
-    const TaskObject *const task = w ? w->current->task : NULL;
-    const bool was_born_into_it = task && task->scope == self;
-    if (!w || !self->fiber || w->current->scope != self || was_born_into_it) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "a CancelScope is left by the task that has entered it, the "
-                        "innermost first; do not yield inside of one in a generator");
-        return NULL;
-    }
-    Fiber *const fiber = w->current;
-    ScopeObject *const scope = unlink_scope(fiber);
-    PyObject *const error = args[1];
-    bool absorbs = false;
-    if (error != Py_None && takes(self, fiber)) {
-        if (PyErr_GivenExceptionMatches(error, core->cancelled)) {
-            absorbs = true;
-        } else if (PyErr_GivenExceptionMatches(error, PyExc_BaseExceptionGroup)) {
-            PyObject *rest;
-            if (wait_split_cancelled(error, &rest) < 0) {
-                Py_DECREF(scope);
-                return NULL;
-            }
-            if (rest && rest != error) {
-                self->caught = true;
-                Py_DECREF(scope);
-                trt_py_set_error(rest);
-                return NULL;
-            }
-            absorbs = !rest;
-            Py_XDECREF(rest);
-        }
-    }
-    self->caught = self->caught || absorbs;
-    Py_DECREF(scope);
-    return PyBool_FromLong(absorbs);
 }
 
 /* ---- the type -------------------------------------------------------------------- */
@@ -452,6 +317,7 @@ scope_traverse(ScopeObject *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(trt_load_relaxed(&self->reason));
     Py_VISIT(self->parent);
+    Py_VISIT(self->limit);
     return 0;
 }
 
@@ -471,6 +337,7 @@ scope_dealloc(ScopeObject *self)
     PyObject_GC_UnTrack(self);
     Py_TRASHCAN_BEGIN(self, scope_dealloc) scope_clear(self);
     Py_CLEAR(self->parent);
+    Py_CLEAR(self->limit);
     type->tp_free(self);
     Py_DECREF(type);
     Py_TRASHCAN_END
@@ -480,17 +347,11 @@ static PyObject *
 scope_cancel_method(ScopeObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"reason", NULL};
-    PyObject *reason = Py_None, *none = NULL;
+    PyObject *reason = Py_None;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:cancel", keywords, &reason)) {
         return NULL;
     }
-    if (reason != Py_None && !is_cancelled(self)) {
-        Py_INCREF(reason);
-        if (!trt_cas_acq_rel(&self->reason, &none, reason)) {
-            Py_DECREF(reason);
-        }
-    }
-    cancel(self);
+    scope_cancel(self, reason == Py_None ? NULL : reason);
     Py_RETURN_NONE;
 }
 
@@ -535,7 +396,7 @@ scope_get_shield(ScopeObject *self, void *Py_UNUSED(closure))
 static PyObject *
 scope_get_cancel_called(ScopeObject *self, void *Py_UNUSED(closure))
 {
-    return PyBool_FromLong(is_cancelled(self) || is_late(self));
+    return PyBool_FromLong(scope_cancel_called(self));
 }
 
 static PyObject *
@@ -567,8 +428,8 @@ PyDoc_STRVAR(scope_cancel_doc,
 static PyMethodDef scope_methods[] = {
     {"cancel", (PyCFunction)(void (*)(void))scope_cancel_method,
      METH_VARARGS | METH_KEYWORDS, scope_cancel_doc},
-    {"__enter__", (PyCFunction)scope_enter, METH_NOARGS, NULL},
-    {"__exit__", (PyCFunction)(void (*)(void))scope_exit, METH_FASTCALL, NULL},
+    {"__enter__", scope_enter_method, METH_NOARGS, NULL},
+    {"__exit__", (PyCFunction)(void (*)(void))scope_exit_method, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };
 
