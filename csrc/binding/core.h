@@ -392,11 +392,12 @@ typedef struct Core {
     /* Main's root waits for something without a deadline, and has not been told yet
      * that nothing runs any more. Main writes; who falls asleep reads. */
     _Atomic(bool) main_waits;
-    _Atomic(bool) closing;    /* no new spawn from outside of tasks */
-    _Atomic(bool) draining;   /* main waits until nothing can run */
-    _Atomic(bool) cancel_all; /* whatever waits or has not started is cancelled */
-    _Atomic(bool) stopping;   /* pool threads end when they have no task left */
-    bool inline_tasks, debug; /* settings, written at start */
+    _Atomic(bool) closing;      /* no new spawn from outside of tasks */
+    _Atomic(bool) draining;     /* main waits until nothing can run */
+    _Atomic(bool) cancel_all;   /* whatever waits or has not started is cancelled */
+    _Atomic(bool) stopping;     /* pool threads end when they have no task left */
+    _Atomic(bool) interrupting; /* Cancelled was sent to threads, at exit; stays */
+    bool inline_tasks, debug;   /* settings, written at start */
     unsigned long
         main_ident; /* the thread that signals go to; 0 before the first start */
     Worker *main;
