@@ -293,13 +293,14 @@ static int
 add_primitives(PyObject *module, Core *state)
 {
     state->waiter_type = add_type(module, &waiter_spec, NULL);
+    state->channel_type = add_type(module, &channel_spec, NULL);
     PyTypeObject *const semaphore = add_type(module, &semaphore_spec, NULL);
-    return state->waiter_type && semaphore &&
+    return state->waiter_type && state->channel_type && semaphore &&
                    add_type(module, &bounded_spec, semaphore) &&
                    add_type(module, &lock_spec, NULL) &&
                    add_type(module, &rlock_spec, NULL) &&
                    add_type(module, &event_spec, NULL) &&
-                   add_type(module, &channel_spec, NULL) &&
+                   add_type(module, &tally_spec, NULL) &&
                    add_type(module, &atomic_spec, NULL)
                ? 0
                : -1;

@@ -206,7 +206,8 @@ choice_take(Worker *w, Choice *self, uint64_t deadline)
 }
 
 int
-choice_take_step(Worker *w, const Step *step, PyObject **got, uint64_t deadline)
+choice_take_step(Worker *w, const Step *step, PyObject **got, bool *taken,
+                 uint64_t deadline)
 {
     ChannelObject *lock = step->channel;
     size_t order = 0;
@@ -218,5 +219,6 @@ choice_take_step(Worker *w, const Step *step, PyObject **got, uint64_t deadline)
                      .lock_count = 1};
     const int status = choice_take(w, &choice, deadline);
     *got = choice.item;
+    *taken = choice.result == TRT_CHANNEL_DONE;
     return status;
 }
