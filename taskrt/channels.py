@@ -40,9 +40,7 @@ class Queue(Generic[_T]):
         self._maxsize = maxsize
         limit = maxsize if maxsize > 0 else math.inf
         self._channel: _core.Channel[_T] = _core.Channel(limit)
-        # Counted by a semaphore, since that is never interrupted half-way.
-        self._unfinished = _core.Semaphore(0)
-        self._joiners: set[_core.Event] = set()
+        self._unfinished = _core._Tally()
 
     def __repr__(self) -> str:
         state = "shut down" if self.is_shutdown else "open"
@@ -59,7 +57,7 @@ class Queue(Generic[_T]):
     @property
     def unfinished_tasks(self) -> int:
         """How many items were put and not reported by `task_done`."""
-        return self._unfinished._value
+        return self._unfinished.count
 
     @property
     def is_shutdown(self) -> bool:
@@ -100,17 +98,10 @@ class Queue(Generic[_T]):
         suspension point and a checkpoint, unless `block` is false.
         """
         _refuse_negative(timeout, block)
-        self._unfinished.release()  # before anybody can report it as done
         try:
-            if block:
-                self._channel.put(item, timeout)
-            else:
-                self._channel.put_nowait(item)
-        except BaseException as error:
-            self._finish_one()
-            if isinstance(error, ChannelClosed):
-                raise ShutDown("cannot put: the queue was shut down") from None
-            raise
+            self._unfinished.put(self._channel, item, block, timeout)
+        except ChannelClosed:
+            raise ShutDown("cannot put: the queue was shut down") from None
 
     def get(self, block: bool = True, timeout: float | None = None) -> _T:
         """Take the oldest item out and return it; wait for one.
@@ -142,7 +133,7 @@ class Queue(Generic[_T]):
 
         Raises ValueError if there are more reports than items. Not a suspension point.
         """
-        if not self._finish_one():
+        if not self._unfinished.finish():
             raise ValueError("task_done() called too many times")
 
     def join(self) -> None:
@@ -150,15 +141,7 @@ class Queue(Generic[_T]):
 
         Raises Cancelled. A suspension point and a checkpoint.
         """
-        finished = _core.Event()
-        self._joiners.add(finished)  # before the look, so that the last report sees it
-        try:
-            if self._unfinished._value > 0:
-                finished._wait(None, self)
-            else:
-                _core.checkpoint()
-        finally:
-            self._joiners.discard(finished)
+        self._unfinished.wait(self)
 
     def shutdown(self, immediate: bool = False) -> None:
         """Refuse puts from now on, those that wait included, and gets once it is empty.
@@ -168,20 +151,8 @@ class Queue(Generic[_T]):
         Not a suspension point.
         """
         self._channel.close()
-        while immediate:
-            try:
-                self._channel.get_nowait()
-            except ChannelClosed:
-                break
-            self._finish_one()
-
-    def _finish_one(self) -> bool:
-        """Count one item less, if there is one, and let joiners go at the last."""
-        counted = self._unfinished.acquire(blocking=False)
-        if self._unfinished._value == 0:
-            for finished in list(self._joiners):
-                finished.set()
-        return counted
+        if immediate:
+            self._unfinished.clear(self._channel)
 
 
 def _refuse_negative(timeout: float | None, block: bool) -> None:

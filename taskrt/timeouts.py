@@ -2,9 +2,13 @@
 
 import math
 import time
+from typing import TYPE_CHECKING
 
 from taskrt import _core
 from taskrt._core import CancelScope
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 __all__ = ["fail_after", "move_on_after"]
 
@@ -29,7 +33,8 @@ def move_on_after(seconds: float) -> CancelScope:
     return CancelScope(deadline=time.monotonic() + seconds)
 
 
-def fail_after(seconds: float) -> CancelScope:
+# So typed, a block is not taken for one that may end early without an error.
+def fail_after(seconds: float) -> "AbstractContextManager[CancelScope, None]":
     """Return a `move_on_after` that raises TimeoutError: with fail_after(5) as scope:
 
     Only if the block was ended by this limit, not by a scope around it, another's

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import pytest
 from support.gates import here, join, until_suspended
 from support.growth import blocks_left_by
+from support.interrupted_lines import interrupt_everywhere
 
 from taskrt import Cancelled, Queue, ShutDown, Task, fetch, spawn, wait
 
@@ -293,3 +294,32 @@ def test_memory_is_steady() -> None:
         q.shutdown()
 
     assert blocks_left_by(use, 100) <= 10
+
+
+def test_interrupted_put_leaves_the_count_right() -> None:
+    """Wherever a signal handler raises, an item is counted just if it was put."""
+    q: Queue[int] = Queue()
+
+    def check() -> None:
+        assert q.unfinished_tasks == q.qsize()
+
+    for block in (True, False):
+        places = interrupt_everywhere([Queue.put], lambda: q.put(1, block), check)
+        assert places >= 4
+    for _ in range(q.qsize()):
+        q.get()
+        q.task_done()
+    q.join()
+
+
+def test_interrupted_shutdown_leaves_the_count_right() -> None:
+    q: Queue[int] = Queue()
+    for i in range(20):
+        q.put(i)
+
+    def check() -> None:
+        assert q.unfinished_tasks == q.qsize()
+
+    interrupt_everywhere([Queue.shutdown], lambda: q.shutdown(immediate=True), check)
+    assert q.unfinished_tasks == 0
+    q.join()

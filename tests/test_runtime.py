@@ -420,6 +420,15 @@ def test_shutdown(threads: str, how: str) -> None:
     assert (result.stdout, result.stderr) == ("shut down\n", "")
 
 
+@pytest.mark.isolated
+def test_traced_functions_run_after_a_shutdown() -> None:
+    result = run_script(
+        TESTS / "isolated" / "traced_after_shutdown.py",
+        env={"TASKRT_NUM_THREADS": "2"},
+    )
+    assert (result.stdout, result.stderr) == ("55\n", "")
+
+
 @pytest.mark.usefixtures("restarts")
 def test_memory_is_steady_over_a_hundred_starts() -> None:
     def cycle() -> None:

@@ -121,6 +121,18 @@ trt_py_prepare_threads(void)
 #endif
 }
 
+/* Drop what PyThreadState_SetAsyncExc has sent to this thread and was not raised yet.
+ * Before 3.13 that makes all threads look for such an error at every call until one
+ * finds some; a traced function of 3.11 even looks for ever. So there it is done only
+ * if `sent`: whether anything was sent to anybody, known with the GIL. */
+static inline void
+trt_py_drop_sent_error(bool sent)
+{
+    if (sent || PY_VERSION_HEX >= 0x030D0000) {
+        PyThreadState_SetAsyncExc(PyThread_get_thread_ident(), NULL);
+    }
+}
+
 /* The module's declarations to the interpreter. */
 #if PY_VERSION_HEX >= 0x030C0000
 #define TRT_PY_SLOT_INTERPRETERS                                                       \

@@ -369,7 +369,7 @@ typedef struct Core {
     PyTypeObject *operation_type; /* for select() */
     PyTypeObject *subscription_type;
     PyTypeObject *waiter_type, *lock_type, *rlock_type;
-    PyTypeObject *loan_type;
+    PyTypeObject *loan_type, *channel_type;
     PyObject *cancelled_error, *cancelled, *deadlock_error, *lost_error, *native_error;
     PyObject *channel_closed, *queue_empty, *queue_full;
     PyObject *inherit; /* Spawner's default for context */
@@ -419,9 +419,10 @@ typedef struct Core {
     _Atomic(bool) main_waits;
     uint64_t quiet_at;     /* progress when main last found that nothing runs; main's */
     _Atomic(bool) closing; /* no new spawn from outside of tasks */
-    _Atomic(bool) draining;   /* main waits until nothing can run */
-    _Atomic(bool) cancel_all; /* whatever waits or has not started is cancelled */
-    _Atomic(bool) stopping;   /* pool threads end when they have no task left */
+    _Atomic(bool) draining;     /* main waits until nothing can run */
+    _Atomic(bool) cancel_all;   /* whatever waits or has not started is cancelled */
+    _Atomic(bool) stopping;     /* pool threads end when they have no task left */
+    _Atomic(bool) interrupting; /* Cancelled was sent to threads, at exit; stays */
     bool inline_tasks, debug, closures; /* settings, written at start */
     unsigned long
         main_ident; /* the thread that signals go to; 0 before the first start */

@@ -196,6 +196,7 @@ any_alive(void)
 static void
 interrupt_threads(void)
 {
+    trt_store_relaxed(&core->interrupting, true);
     for (uint32_t id = 1; id <= core->pool_count; id++) {
         Worker *const w = core->pool_workers[id];
         if (trt_load_acquire(&w->alive) && trt_load_relaxed(&w->thread_ident)) {

@@ -155,7 +155,7 @@ thread_main(void *arg)
     worker_current = NULL;
     /* What interrupt_threads has sent too late must not hit what runs as the thread
      * ends. */
-    PyThreadState_SetAsyncExc(PyThread_get_thread_ident(), NULL);
+    trt_py_drop_sent_error(trt_load_relaxed(&core->interrupting));
     PyGILState_Release(gil);
     if (main) {
         trt_parker_unpark(&main->base.parker); /* it may be waiting for us to end */

@@ -328,13 +328,15 @@ add_primitives(PyObject *module, Core *state)
 {
     state->waiter_type = add_type(module, &waiter_spec, NULL);
     state->loan_type = add_type(module, &loan_spec, NULL);
+    state->channel_type = add_type(module, &channel_spec, NULL);
     PyTypeObject *const semaphore = add_type(module, &semaphore_spec, NULL);
     state->lock_type = add_type(module, &lock_spec, NULL);
     state->rlock_type = add_type(module, &rlock_spec, NULL);
-    return state->waiter_type && state->loan_type && semaphore && state->lock_type &&
-                   state->rlock_type && add_type(module, &bounded_spec, semaphore) &&
+    return state->waiter_type && state->loan_type && state->channel_type && semaphore &&
+                   state->lock_type && state->rlock_type &&
+                   add_type(module, &bounded_spec, semaphore) &&
                    add_type(module, &event_spec, NULL) &&
-                   add_type(module, &channel_spec, NULL) &&
+                   add_type(module, &tally_spec, NULL) &&
                    add_type(module, &atomic_spec, NULL)
                ? 0
                : -1;

@@ -13,7 +13,7 @@
 #include "sync/semaphore.h"
 
 extern PyType_Spec event_spec, lock_spec, rlock_spec, semaphore_spec, bounded_spec;
-extern PyType_Spec waiter_spec, atomic_spec;
+extern PyType_Spec waiter_spec, atomic_spec, tally_spec;
 
 /* sync_waiter.c: see trt_wake in taskrt.h. Any thread, attached or not. */
 int waiter_wake(PyObject *op);
@@ -82,8 +82,10 @@ typedef struct Choice {
  * whose item was taken just before a signal handler raised. A suspension point unless
  * the deadline is SYNC_NOW; wait_checkpoint goes before. */
 int choice_take(Worker *w, Choice *self, uint64_t deadline_ns);
-/* The same for one step. `*got` becomes the item that was got, or NULL. */
-int choice_take_step(Worker *w, Step *step, PyObject **got, uint64_t deadline_ns);
+/* The same for one step. `*got` becomes the item that was got, or NULL; `*taken`
+ * whether the step was taken, which a put may have been although −1 is returned. */
+int choice_take_step(Worker *w, Step *step, PyObject **got, bool *taken,
+                     uint64_t deadline_ns);
 
 /* Raise what a step on a closed channel ends with. */
 void channel_raise_closed(ChannelObject *self, bool is_put);

@@ -134,7 +134,8 @@ put_until(Worker *w, PyObject *self, PyObject *item, uint64_t deadline)
 {
     Step step = {.channel = (ChannelObject *)self, .item = item};
     PyObject *nothing;
-    const int status = choice_take_step(w, &step, &nothing, deadline);
+    bool taken;
+    const int status = choice_take_step(w, &step, &nothing, &taken, deadline);
     if (status == 0) {
         PyErr_SetNone(core->queue_full);
     }
@@ -146,7 +147,8 @@ get_until(Worker *w, PyObject *self, uint64_t deadline)
 {
     Step step = {.channel = (ChannelObject *)self};
     PyObject *item;
-    const int status = choice_take_step(w, &step, &item, deadline);
+    bool taken;
+    const int status = choice_take_step(w, &step, &item, &taken, deadline);
     if (status == 0) {
         PyErr_SetNone(core->queue_empty);
     }

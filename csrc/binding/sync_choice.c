@@ -265,7 +265,7 @@ choice_take(Worker *w, Choice *self, uint64_t deadline)
 }
 
 int
-choice_take_step(Worker *w, Step *step, PyObject **got, uint64_t deadline)
+choice_take_step(Worker *w, Step *step, PyObject **got, bool *taken, uint64_t deadline)
 {
     trt_mutex *lock = &step->channel->channel.lock;
     size_t order = 0;
@@ -279,5 +279,6 @@ choice_take_step(Worker *w, Step *step, PyObject **got, uint64_t deadline)
                      .due_ns = TRT_FOREVER};
     const int status = choice_take(w, &choice, deadline);
     *got = choice.item;
+    *taken = choice.result == TRT_CHANNEL_DONE;
     return status;
 }
