@@ -2,7 +2,7 @@
 
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from taskrt import _core
 from taskrt._core import CancelScope
@@ -50,4 +50,4 @@ def fail_after(seconds: float) -> "AbstractContextManager[CancelScope, None]":
     """
     scope = move_on_after(seconds)
     _core._raise_when_caught(scope, seconds)
-    return scope
+    return cast("AbstractContextManager[CancelScope, None]", scope)

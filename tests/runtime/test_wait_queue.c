@@ -43,7 +43,7 @@ test_smoke(void)
     enum { COUNT = 3 };
     struct guest guests[COUNT];
     const size_t order[] = {0, 1, 2};
-    trt_wait_queue q = {NULL, NULL};
+    trt_wait_queue q = {NULL, NULL, 0};
     open_guests(guests, COUNT);
     for (size_t i = 0; i < COUNT; i++) {
         trt_wait_queue_append(&q, &guests[i].node);
@@ -82,7 +82,7 @@ test_new_node_is_in_no_queue(void)
     trt_wait_node_init(&node, &waiter, &value);
     CHECK(node.waiter == &waiter && node.value == &value);
     CHECK(!node.queued && !node.served && !node.lost);
-    trt_wait_queue q = {NULL, NULL};
+    trt_wait_queue q = {NULL, NULL, 0};
     trt_wait_queue_remove(&q, &node);
     CHECK(trt_wait_queue_is_empty(&q));
 }
@@ -93,7 +93,7 @@ test_prepended_is_first(void)
     enum { COUNT = 4 };
     struct guest guests[COUNT];
     const size_t order[] = {3, 1, 0, 2};
-    trt_wait_queue q = {NULL, NULL};
+    trt_wait_queue q = {NULL, NULL, 0};
     open_guests(guests, COUNT);
     trt_wait_queue_prepend(&q, &guests[0].node); /* to nobody */
     trt_wait_queue_prepend(&q, &guests[1].node);
@@ -112,7 +112,7 @@ test_removed_is_not_served_and_the_rest_keep_their_order(void)
     enum { COUNT = 5 };
     struct guest guests[COUNT];
     const size_t order[] = {1, 3};
-    trt_wait_queue q = {NULL, NULL};
+    trt_wait_queue q = {NULL, NULL, 0};
     open_guests(guests, COUNT);
     for (size_t i = 0; i < COUNT; i++) {
         trt_wait_queue_append(&q, &guests[i].node);
@@ -138,7 +138,7 @@ test_claim_takes_abandoned_nodes_out_and_does_not_serve_them(void)
 {
     enum { COUNT = 4 };
     struct guest guests[COUNT];
-    trt_wait_queue q = {NULL, NULL};
+    trt_wait_queue q = {NULL, NULL, 0};
     open_guests(guests, COUNT);
     for (size_t i = 0; i < COUNT; i++) {
         trt_wait_queue_append(&q, &guests[i].node);
@@ -164,7 +164,7 @@ test_claim_all_serves_all_in_order(void)
     enum { COUNT = 5 };
     struct guest guests[COUNT];
     const size_t order[] = {0, 2, 3};
-    trt_wait_queue q = {NULL, NULL};
+    trt_wait_queue q = {NULL, NULL, 0};
     open_guests(guests, COUNT);
     for (size_t i = 0; i < COUNT; i++) {
         trt_wait_queue_append(&q, &guests[i].node);
@@ -194,7 +194,7 @@ test_waiter_in_several_queues_is_served_in_one(void)
     struct guest other;
     struct sleeper sleeper;
     trt_wait_node nodes[QUEUES];
-    trt_wait_queue queues[QUEUES] = {{NULL, NULL}};
+    trt_wait_queue queues[QUEUES] = {{NULL, NULL, 0}};
     open_guests(&other, 1);
     sleeper_init(&sleeper);
     sleeper_begin(&sleeper);
@@ -232,7 +232,7 @@ burn_up(trt_waiter *w)
 static void
 test_destruction_of_nodes_by_their_wake_up(void)
 {
-    trt_wait_queue q = {NULL, NULL};
+    trt_wait_queue q = {NULL, NULL, 0};
     for (int i = 0; i < 3; i++) {
         struct shooting_star *star = malloc(sizeof *star);
         CHECK(star != NULL);
@@ -417,7 +417,7 @@ test_count_leaves_out_who_is_decided(void)
 {
     enum { COUNT = 3 };
     struct guest guests[COUNT];
-    trt_wait_queue q = {NULL, NULL};
+    trt_wait_queue q = {NULL, NULL, 0};
     open_guests(guests, COUNT);
     CHECK_EQ(trt_wait_queue_count(&q), 0);
     for (size_t i = 0; i < COUNT; i++) {

@@ -8,7 +8,7 @@ trt_event_init(trt_event *e, bool autoreset)
     atomic_init(&e->is_set, 0);
     e->autoreset = autoreset;
     trt_mutex_init(&e->lock);
-    e->queue = (trt_wait_queue){NULL, NULL};
+    e->queue = (trt_wait_queue){NULL, NULL, 0};
 }
 
 void

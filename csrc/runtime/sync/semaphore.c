@@ -8,8 +8,8 @@ trt_semaphore_init(trt_semaphore *s, uint64_t permits, uint64_t most)
     TRT_ASSERT(permits <= most && most <= TRT_SEMAPHORE_MAX);
     atomic_init(&s->word, permits * TRT_SEMAPHORE_ONE);
     trt_mutex_init(&s->lock);
-    s->losers = (trt_wait_queue){NULL, NULL};
-    s->queue = (trt_wait_queue){NULL, NULL};
+    s->losers = (trt_wait_queue){NULL, NULL, 0};
+    s->queue = (trt_wait_queue){NULL, NULL, 0};
     s->most = most;
 }
 
