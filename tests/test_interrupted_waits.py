@@ -148,12 +148,15 @@ def test_one_that_is_interrupted_all_the_time_does_not_starve() -> None:
     others = [spawn(crowd, number) for number in range(4)]
     until_suspended(*others)
     lock.release()
-    while not line.order:
-        scope = line.scopes[0]
+
+    def interrupt_once_a_turn() -> None:
+        scope, before = line.scopes[0], len(served)
+        assert before < 5000
         assert scope.deadline is not None
         scope.deadline -= 0.001
-        before = len(served)
-        until(lambda before=before: len(served) > before or line.order)  # type: ignore[misc]
-        assert before < 5000
+        until(lambda: len(served) > before or line.order)
+
+    while not line.order:
+        interrupt_once_a_turn()
     over.append(True)
     wait(*others, *line.tasks)
