@@ -349,6 +349,8 @@ typedef struct Core {
     PyTypeObject *operation_type; /* for select() */
     PyTypeObject *subscription_type;
     PyTypeObject *waiter_type;
+    PyTypeObject *family_type;
+    PyTypeObject *semaphore_type;
     PyObject *cancelled_error, *cancelled, *deadlock_error, *lost_error, *native_error;
     PyObject *channel_closed, *queue_empty, *queue_full;
     PyObject *inherit; /* Spawner's default for context */
