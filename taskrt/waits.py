@@ -1,12 +1,13 @@
 """Waits for several tasks: any of them, all, in the order in which they end."""
 
+import queue
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar, overload
 
 from taskrt import _core
-from taskrt._core import Event, Task
+from taskrt._core import Channel, Event, Task
 from taskrt.errors import Cancelled
 
 __all__ = [
@@ -30,8 +31,8 @@ class _Arrivals(Generic[_R]):
 
     def __init__(self, timeout: float | None) -> None:
         self._deadline = None if timeout is None else time.monotonic() + timeout
-        self._ended: deque[Task[_R]] = deque()
-        self._event = Event(autoreset=True)
+        # A done callback in Python could lose its task to an interrupt.
+        self._ended: Channel[Task[_R]] = Channel(None)
         # What is not taken out yet; each holds a node in its task's list of waiters.
         self._subscriptions: dict[Task[_R], _core._Subscription] = {}
 
@@ -40,21 +41,16 @@ class _Arrivals(Generic[_R]):
 
     def add(self, task: Task[_R]) -> None:
         if task not in self._subscriptions:
-            self._subscriptions[task] = _core._subscribe(task, self._arrive)
-
-    def _arrive(self, task: Task[_R]) -> None:
-        self._ended.append(task)
-        self._event.set()
+            self._subscriptions[task] = _core._subscribe(task, self._ended.put_nowait)
 
     def take(self) -> Task[_R] | None:
         """Wait for the next one; None when time is up. A suspension point."""
-        _core.checkpoint()
-        while not self._ended:
-            left = None if self._deadline is None else self._deadline - time.monotonic()
-            if not self._event.wait(left) and not self._ended:
-                return None
-        task = self._ended.popleft()
-        del self._subscriptions[task]
+        left = None if self._deadline is None else self._deadline - time.monotonic()
+        try:
+            task = self._ended.get(left)
+        except queue.Empty:
+            return None
+        self._subscriptions.pop(task, None)
         return task
 
     def close(self) -> None:
