@@ -1,14 +1,14 @@
 """Waits for several tasks: any of them, all, in the order in which they end."""
 
+import queue
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar, cast, overload
+from typing import Any, Generic, TypeVar, overload
 
 from taskrt import _core
-from taskrt._core import CancelScope, Event, Task
+from taskrt._core import Channel, Event, Task
 from taskrt.errors import Cancelled
-from taskrt.groups import Family, wait_out
 
 __all__ = [
     "as_completed",
@@ -31,8 +31,8 @@ class _Arrivals(Generic[_R]):
 
     def __init__(self, timeout: float | None) -> None:
         self._deadline = None if timeout is None else time.monotonic() + timeout
-        self._ended: deque[Task[_R]] = deque()
-        self._event = Event(autoreset=True)
+        # A done callback in Python could lose its task to an interrupt.
+        self._ended: Channel[Task[_R]] = Channel(None)
         # What is not taken out yet; each holds a node in its task's list of waiters.
         self._subscriptions: dict[Task[_R], _core._Subscription] = {}
 
@@ -44,21 +44,16 @@ class _Arrivals(Generic[_R]):
 
     def add(self, task: Task[_R]) -> None:
         if task not in self._subscriptions:
-            self._subscriptions[task] = _core._subscribe(task, self._arrive)
-
-    def _arrive(self, task: Task[_R]) -> None:
-        self._ended.append(task)
-        self._event.set()
+            self._subscriptions[task] = _core._subscribe(task, self._ended.put_nowait)
 
     def take(self) -> Task[_R] | None:
         """Wait for the next one; None when time is up. A suspension point."""
-        _core.checkpoint()
-        while not self._ended:
-            left = None if self._deadline is None else self._deadline - time.monotonic()
-            if not self._event._wait(left, self) and not self._ended:
-                return None
-        task = self._ended.popleft()
-        del self._subscriptions[task]
+        left = None if self._deadline is None else self._deadline - time.monotonic()
+        try:
+            task = self._ended._get(left, self)
+        except queue.Empty:
+            return None
+        self._subscriptions.pop(task, None)
         return task
 
     def close(self) -> None:
@@ -311,32 +306,25 @@ def join(*callables: Callable[[], object]) -> tuple[object, ...]:
     _check("join()", callables)
     if not callables:
         return ()
-    scope = CancelScope()
+    family = _core._Family()
     tasks: list[Task[object]] = []
     value: object = None
     failure: Exception | None = None
-    cut: BaseException | None = None
-    scope.__enter__()
-    try:
+    with family:
         for fn in callables[1:]:
-            tasks.append(_core._spawn_in(scope, fn))
-        value = callables[0]()
-    except Exception as error:
-        failure = error
-    except BaseException as error:
-        cut = error
-    try:
-        cut, _ = wait_out(scope, lambda: cast(None, _core.wait(*tasks)), cut)
-        scope.__exit__(None, None, None)
-        if cut is not None:
-            raise cut
-        if failure is not None:
-            _note_others(failure, _errors_of(tasks))
-            raise failure
+            tasks.append(family._adopt(fn))
+        try:
+            value = callables[0]()
+        except Exception as error:
+            failure = error
+    if failure is None:
         _raise_first(tasks)
         return (value, *map(_core._value_of, tasks))
+    try:
+        _note_others(failure, _errors_of(tasks))
+        raise failure
     finally:
-        failure = cut = None  # they refer to this frame
+        failure = None  # it refers to this frame
 
 
 def race(*callables: Callable[[], _R]) -> _R:
@@ -354,32 +342,24 @@ def race(*callables: Callable[[], _R]) -> _R:
     _check("race()", callables)
     if not callables:
         raise ValueError("race() takes one callable or more: there is nobody to win")
-    family = Family()
-    arrivals = _Arrivals[_R](None)
+    family = _core._Family()
     tasks: list[Task[_R]] = []
     winner: Task[_R] | None = None
-    cut: BaseException | None = None
-    family.scope.__enter__()
-    try:
-        for fn in callables:
-            tasks.append(family.adopt(fn))
-            arrivals.add(tasks[-1])
-        while arrivals and winner is None:
-            ended = arrivals.take()
-            if ended is not None and not _has_failed(ended):
-                winner = ended
-                family.scope.cancel("another one has won")
-    except BaseException as error:
-        cut = error
-    try:
-        arrivals.close()
-        cut = family.wait_for_children(cut)
-        if not family.leave(cut) and cut is not None:
-            raise cut
-        if winner is None:
-            raise BaseExceptionGroup("nobody has won the race", _errors_of(tasks))
-        for task in tasks:
-            task.defuse()
-        return winner.result()
-    finally:
-        cut = None  # it refers to this frame
+    with family:
+        arrivals = _Arrivals[_R](None)
+        try:
+            for fn in callables:
+                tasks.append(family._adopt(fn))
+                arrivals.add(tasks[-1])
+            while arrivals and winner is None:
+                ended = arrivals.take()
+                if ended is not None and not _has_failed(ended):
+                    winner = ended
+                    family._scope.cancel("another one has won")
+        finally:
+            arrivals.close()
+    if winner is None:
+        raise BaseExceptionGroup("nobody has won the race", _errors_of(tasks))
+    for task in tasks:
+        task.defuse()
+    return winner.result()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 from support.child import UNDER_ASAN, run_script
@@ -29,6 +31,7 @@ from taskrt._core import Event
 pytestmark = pytest.mark.usefixtures("threads")
 
 NEVER = 1e6
+ISOLATED = Path(__file__).parent / "isolated"
 
 
 # --- failures of the block ------------------------------------------------------------
@@ -353,7 +356,7 @@ def test_ctrl_c_ends_the_program_after_its_tasks() -> None:
             try:
                 taskrt._core.Event().wait()
             finally:
-                print("cleaned up\\n", end="", flush=True)
+                os.write(1, b"cleaned up\\n")  # print() writes the line end apart
 
         press = lambda: os.kill(os.getpid(), signal.SIGINT)
         with taskrt.TaskGroup() as group:
@@ -366,3 +369,10 @@ def test_ctrl_c_ends_the_program_after_its_tasks() -> None:
     )
     assert result.stdout == "cleaned up\n" * 3
     assert result.stderr.rstrip().endswith("KeyboardInterrupt")
+
+
+@pytest.mark.isolated
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.skipif(UNDER_ASAN, reason="a child may inherit a lock of its allocator")
+def test_a_forked_child_leaves_a_group_that_others_spawn_into() -> None:
+    run_script(ISOLATED / "fork_in_group.py", env={"TASKRT_NUM_THREADS": "2"})

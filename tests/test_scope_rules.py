@@ -357,7 +357,7 @@ def test_a_task_cannot_leave_the_scope_that_it_was_born_into() -> None:
     class Group(taskrt.TaskGroup):
         def __enter__(self) -> Self:
             group = super().__enter__()
-            leave.append(self._family.scope.__exit__)
+            leave.append(self._scope.__exit__)
             return group
 
     def leave_it() -> None:

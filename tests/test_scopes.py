@@ -372,13 +372,11 @@ def test_a_shield_in_finally_lets_cleanup_wait() -> None:
 
 
 def test_tasks_of_a_scope_end_with_it() -> None:
-    with CancelScope() as scope:
-        waiting = [taskrt._core._spawn_in(scope, Event().wait) for _ in range(5)]
+    with taskrt._core._Family() as family:
+        waiting = [family._adopt(Event().wait) for _ in range(5)]
         until_suspended(*waiting)
-        pending = [
-            taskrt._core._spawn_in(scope, pytest.fail, "not run") for _ in range(5)
-        ]
-        scope.cancel("reason")
+        pending = [family._adopt(pytest.fail, "not run") for _ in range(5)]
+        family._scope.cancel("reason")
         with CancelScope(shield=True):
             wait(*waiting, *pending)
     assert all(task.cancelled() for task in waiting)

@@ -368,8 +368,8 @@ typedef struct Core {
     PyTypeObject *scope_type;
     PyTypeObject *operation_type; /* for select() */
     PyTypeObject *subscription_type;
-    PyTypeObject *waiter_type, *lock_type, *rlock_type;
-    PyTypeObject *loan_type, *channel_type;
+    PyTypeObject *waiter_type, *lock_type, *rlock_type, *semaphore_type;
+    PyTypeObject *loan_type, *channel_type, *family_type;
     PyObject *cancelled_error, *cancelled, *deadlock_error, *lost_error, *native_error;
     PyObject *channel_closed, *queue_empty, *queue_full;
     PyObject *inherit; /* Spawner's default for context */

@@ -238,8 +238,6 @@ PyDoc_STRVAR(
 #define FAST(fn) (PyCFunction)(void (*)(void))(fn), METH_FASTCALL | METH_KEYWORDS
 static PyMethodDef functions[] = {
     {"spawn", FAST(core_spawn), spawn_doc},
-    {"_spawn_in", (PyCFunction)(void (*)(void))core_spawn_in,
-     METH_FASTCALL | METH_KEYWORDS, NULL},
     {"_make", FAST(core_make), "For timers."},
     {"_submit", core_submit, METH_O, "For timers."},
     {"_cancel_on_failure", core_cancel_on_failure, METH_O, "For groups."},
@@ -329,12 +327,12 @@ add_primitives(PyObject *module, Core *state)
     state->waiter_type = add_type(module, &waiter_spec, NULL);
     state->loan_type = add_type(module, &loan_spec, NULL);
     state->channel_type = add_type(module, &channel_spec, NULL);
-    PyTypeObject *const semaphore = add_type(module, &semaphore_spec, NULL);
+    state->semaphore_type = add_type(module, &semaphore_spec, NULL);
     state->lock_type = add_type(module, &lock_spec, NULL);
     state->rlock_type = add_type(module, &rlock_spec, NULL);
-    return state->waiter_type && state->loan_type && state->channel_type && semaphore &&
-                   state->lock_type && state->rlock_type &&
-                   add_type(module, &bounded_spec, semaphore) &&
+    return state->waiter_type && state->loan_type && state->channel_type &&
+                   state->semaphore_type && state->lock_type && state->rlock_type &&
+                   add_type(module, &bounded_spec, state->semaphore_type) &&
                    add_type(module, &event_spec, NULL) &&
                    add_type(module, &tally_spec, NULL) &&
                    add_type(module, &atomic_spec, NULL)
@@ -444,6 +442,7 @@ core_exec(PyObject *module)
     state->task_type = add_type(module, &task_spec, NULL);
     state->spawner_type = add_type(module, &spawner_spec, NULL);
     state->scope_type = add_type(module, &scope_spec, NULL);
+    state->family_type = add_type(module, &family_spec, NULL);
     state->operation_type = add_type(module, &operation_spec, NULL);
     state->subscription_type = add_type(module, &subscription_spec, NULL);
     state->minus_one = PyLong_FromLong(-1);
@@ -452,9 +451,9 @@ core_exec(PyObject *module)
     state->host_function = PyCFunction_New(&host_def, NULL);
     state->interrupt_function = PyCFunction_New(&interrupt_def, NULL);
     if (!state->task_type || !state->spawner_type || !state->scope_type ||
-        !state->operation_type || !state->subscription_type || !state->minus_one ||
-        !state->runner_function || !state->hub_function || !state->host_function ||
-        !state->interrupt_function || get_names(state) < 0 ||
+        !state->family_type || !state->operation_type || !state->subscription_type ||
+        !state->minus_one || !state->runner_function || !state->hub_function ||
+        !state->host_function || !state->interrupt_function || get_names(state) < 0 ||
         add_primitives(module, state) < 0 || get_errors(state) < 0 ||
         get_inherit(state) < 0 ||
         PyModule_AddStringConstant(module, "__version__", TASKRT_VERSION) < 0 ||

@@ -106,29 +106,35 @@ core_spawn(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
     return submit(w, task);
 }
 
-/* _spawn_in(scope, fn, /, *args, **kwargs): spawn a task that is born into a scope,
- * which is not left before the task has ended. */
-PyObject *
-core_spawn_in(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
-              PyObject *kwnames)
+TaskObject *
+spawn_born(Worker **worker, ScopeObject *scope, PyObject *const *args, Py_ssize_t nargs,
+           PyObject *kwnames)
 {
-    if (nargs < 1 || !Py_IS_TYPE(args[0], core->scope_type)) {
-        PyErr_SetString(PyExc_TypeError, "_spawn_in() takes a CancelScope first");
-        return NULL;
-    }
-    Worker *const w = prepare("spawn()", args + 1, nargs - 1);
+    Worker *const w = *worker = prepare("spawn()", args, nargs);
     if (!w) {
         return NULL;
     }
-    TaskObject *const task = task_new(args[1], args + 2, nargs - 2, kwnames);
+    TaskObject *const task = task_new(args[0], args + 1, nargs - 1, kwnames);
     if (!task) {
         return NULL;
     }
-    task->scope = (ScopeObject *)Py_NewRef(args[0]);
+    task->scope = (ScopeObject *)Py_NewRef((PyObject *)scope);
     if (core->debug) {
         debug_note_spawn(task);
     }
-    return submit(w, task);
+    count_new(w, task);
+    inherit_foreign(w, task);
+    return task;
+}
+
+int
+spawn_enqueue(Worker *w, TaskObject *task)
+{
+    if (enqueue(w, task)) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return 0;
 }
 
 /* ---- tasks for later ------------------------------------------------------------- */

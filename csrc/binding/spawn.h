@@ -4,13 +4,21 @@
 
 extern PyType_Spec spawner_spec; /* spawn.c */
 PyObject *core_spawn(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
-PyObject *core_spawn_in(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+/* Make a task that is born into a scope, which is not left before it has ended. It is
+ * counted: spawn_enqueue or task_cancel_pending has to follow. NULL with an error set.
+ */
+TaskObject *spawn_born(Worker **worker, ScopeObject *scope, PyObject *const *args,
+                       Py_ssize_t nargs, PyObject *kwnames);
+/* Put it where a thread finds it. 0; or −1 with an error set, and it is cancelled. */
+int spawn_enqueue(Worker *w, TaskObject *task);
 PyObject *core_make(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *core_submit(PyObject *, PyObject *);
 /* Count a task that was held and now is not, unless somebody has. Whether it was this
  * call. */
 bool spawn_release(TaskObject *task);
 PyObject *core_locals(PyObject *, PyObject *);
+
+extern PyType_Spec family_spec; /* family.c */
 
 extern PyType_Spec subscription_spec; /* subscription.c */
 bool subscription_is_waiter(const trt_waiter *waiter);

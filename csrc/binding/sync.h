@@ -59,6 +59,7 @@ typedef struct Step {
     PyObject *item;         /* to be put, borrowed; NULL: get one */
     trt_event *event;       /* of an object that lives, or NULL */
     uint64_t due_ns;
+    PyObject *what; /* that is waited for by that, for reports, borrowed; or NULL */
     uint64_t place; /* in its queue, from a wait that was only interrupted; or 0 */
 } Step;
 

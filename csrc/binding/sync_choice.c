@@ -269,14 +269,16 @@ choice_take_step(Worker *w, Step *step, PyObject **got, bool *taken, uint64_t de
 {
     trt_mutex *lock = &step->channel->channel.lock;
     size_t order = 0;
-    Choice choice = {.base = {.object = (PyObject *)step->channel,
-                              .verb = step->item ? "to put into" : "to get from"},
-                     .steps = step,
-                     .count = 1,
-                     .order = &order,
-                     .locks = &lock,
-                     .lock_count = 1,
-                     .due_ns = TRT_FOREVER};
+    const char *const verb = step->item ? "to put into" : "to get from";
+    Choice choice = {
+        .base = {.object = step->what ? step->what : (PyObject *)step->channel,
+                 .verb = step->what ? NULL : verb},
+        .steps = step,
+        .count = 1,
+        .order = &order,
+        .locks = &lock,
+        .lock_count = 1,
+        .due_ns = TRT_FOREVER};
     const int status = choice_take(w, &choice, deadline);
     *got = choice.item;
     *taken = choice.result == TRT_CHANNEL_DONE;

@@ -12,8 +12,12 @@ from support.interrupts import at_each_step
 import taskrt
 from taskrt import (
     CancelScope,
+    TaskGroup,
     fail_after,
     groups,
+    join,
+    race,
+    sleep,
     timeouts,
     waits,
 )
@@ -24,6 +28,26 @@ LONG = 1000
 def limit() -> None:
     with fail_after(LONG):
         pass
+
+
+def group() -> None:
+    with TaskGroup() as group:
+        for _ in range(3):
+            group.spawn(sleep, 0.0001)
+
+
+def limited_group() -> None:
+    with TaskGroup(limit=1) as group:
+        for _ in range(3):
+            group.spawn(sleep, 0.0001)
+
+
+def both() -> None:
+    join(int, lambda: sleep(0.0001), lambda: sleep(0.0001))
+
+
+def fastest() -> None:
+    race(lambda: sleep(0.0001), lambda: sleep(LONG))
 
 
 body = globals()[sys.argv[1]]

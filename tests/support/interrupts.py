@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from types import FrameType, ModuleType, TracebackType
 
 
-class Interrupt(BaseException):
+class Interrupt(KeyboardInterrupt):
     """What the signal handler raises."""
 
 
