@@ -1,3 +1,4 @@
+from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from types import GenericAlias, TracebackType
@@ -214,6 +215,15 @@ class _Subscription:  # not a name of the module
 def _subscribe(
     task: Task[_R], fn: Callable[[Task[_R]], object], /
 ) -> _Subscription: ...
+def _condition_wait(
+    condition: object,
+    lock: object,
+    how: int,
+    waiters: deque[Waiter],
+    timeout: float | None,
+    /,
+) -> bool: ...
+def _condition_wake(waiters: deque[Waiter], n: int, /) -> None: ...
 def _cancel_on_failure(scope: CancelScope, /) -> None: ...
 def _value_of(task: Task[_R], /) -> _R | None: ...
 def _error_of(task: Task[object], /) -> BaseException | None: ...
