@@ -8,8 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
-from taskrt._core import CancelScope, Lock, RLock, Waiter
-from taskrt.errors import Cancelled
+from taskrt._core import Lock, RLock, Waiter, _condition_wait, _condition_wake
 from taskrt.statistics import ConditionStatistics
 
 _T = TypeVar("_T")
@@ -57,6 +56,7 @@ class Condition:
     # was not notified, and takes itself out; if it is not, it was, whatever ended its
     # wait, and a wait that fails hands the notification on. So nothing depends on
     # which of a wake-up, a timeout and a cancellation has ended the wait of its Waiter.
+    # All that is in csrc/binding/sync_condition.c, where no signal handler comes in.
 
     def __init__(self, lock: _Lockable | None = None) -> None:
         self._lock: Any = RLock() if lock is None else lock
@@ -105,23 +105,9 @@ class Condition:
         suspension point and a checkpoint.
         """
         self._check_owned()
-        waiter, error = Waiter(), None
-        self._waiters.append(waiter)
-        saved = self._release_save()
-        try:
-            waiter._park(timeout, self)
-        except BaseException as caught:
-            error = caught
-        error = self._take_back(saved) or error
-        notified = not self._leave(waiter)
-        if error is None:
-            return notified
-        if notified:
-            self._wake(1)
-        try:
-            raise error
-        finally:
-            del error  # which has this frame in its traceback
+        how = 0 if not hasattr(self._lock, "_release_save") else 1
+        how += isinstance(self._lock, RLock)
+        return _condition_wait(self, self._lock, how, self._waiters, timeout)
 
     def wait_for(self, predicate: Callable[[], _T], timeout: float | None = None) -> _T:
         """Wait until `predicate()`, called under the lock, is true; return its value.
@@ -146,7 +132,7 @@ class Condition:
         have the lock. Not a suspension point.
         """
         self._check_owned()
-        self._wake(n)
+        _condition_wake(self._waiters, n)
 
     def notify_all(self) -> None:
         """Let all that wait go on; otherwise as `notify`."""
@@ -158,7 +144,7 @@ class Condition:
         known = lock.statistics() if isinstance(lock, Lock | RLock) else None
         return ConditionStatistics(len(self._waiters), known)
 
-    # --- the lock, which may be of another kind than ours
+    # --- the lock, which may be of another kind than ours, such as a condition
 
     def _check_owned(self) -> None:
         if not self._is_owned():
@@ -186,45 +172,3 @@ class Condition:
             self._lock._acquire_restore(saved)
         else:
             self._lock.acquire()
-
-    def _take_back(self, saved: object) -> BaseException | None:
-        """Acquire the lock whatever comes; return what has come, to be raised."""
-        late: BaseException | None = None
-        while True:
-            try:
-                with CancelScope(shield=True):
-                    self._acquire_restore(saved)
-                return late
-            except Cancelled as error:
-                # The process exits, which no shield keeps out and nothing waits for.
-                if not self._try_restore(saved):
-                    self._forfeit(error)
-                return error
-            except BaseException as error:
-                if late is not None:  # who presses Ctrl-C twice means it
-                    self._forfeit(error)
-                    return error
-                late = error
-
-    def _try_restore(self, saved: object) -> bool:
-        taken = bool(self._lock.acquire(False))
-        if taken and isinstance(self._lock, RLock) and isinstance(saved, int):
-            self._lock._acquire_restore(saved)  # owned: only the depth
-        return taken
-
-    def _forfeit(self, error: BaseException) -> None:
-        """Have the with-blocks that `error` leaves know that the lock is not theirs."""
-        error._without = self  # type: ignore[attr-defined]
-
-    def _leave(self, waiter: Waiter) -> bool:
-        """Take it out; False: somebody has notified it."""
-        try:
-            self._waiters.remove(waiter)
-        except ValueError:
-            return False
-        return True
-
-    def _wake(self, n: int) -> None:
-        while n > 0 and self._waiters:
-            self._waiters.popleft().wake()
-            n -= 1

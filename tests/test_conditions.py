@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 import threading
 import time
@@ -12,6 +13,7 @@ import pytest
 from support.child import run_script
 from support.crowd import crowd
 from support.gates import join, until, until_suspended
+from support.interrupted_lines import interrupt_everywhere
 
 from taskrt import (
     AtomicInt,
@@ -252,6 +254,53 @@ def test_a_notification_during_a_timeout_counts(threads: int) -> None:
         time.sleep(0.005)  # its time is up, and it cannot say so without the lock
         condition.notify()
     assert fetch(task) is True
+
+
+def functions_of(kind: type) -> list[Callable[..., object]]:
+    return [value for value in vars(kind).values() if inspect.isfunction(value)]
+
+
+@pytest.mark.parametrize("make", KINDS)
+def test_interrupted_wait_leaves_with_the_lock(make: Callable[[], Any]) -> None:
+    """Wherever a signal handler raises, and nobody is left in the queue."""
+    condition = Condition(make())
+
+    def call() -> None:
+        with condition._lock:
+            condition.wait(0.00001)
+
+    def check() -> None:
+        assert waiting(condition, 0)()
+        assert condition._lock.acquire(False)
+        condition._lock.release()
+
+    assert interrupt_everywhere(functions_of(Condition), call, check) > 10
+
+
+def test_interrupted_notify_notifies_or_not(threads: int) -> None:
+    """Who was taken out of the queue goes on."""
+    condition = Condition()
+
+    def run() -> bool:
+        with condition:
+            return condition.wait()
+
+    tasks: list[Task[bool]] = []
+
+    def call() -> None:
+        while not waiting(condition, 2)():
+            tasks.append(spawn(run))
+            until_suspended(tasks[-1])
+        with condition._lock:
+            condition.notify(2)
+
+    def check() -> None:
+        until(lambda: waiting(condition, sum(not task.done() for task in tasks))())
+
+    # Only in what the tasks do not call, since main may run them.
+    places = interrupt_everywhere([Condition.notify], call, check)
+    assert places > 10
+    assert all(task.done() for task in tasks)
 
 
 def storm(rounds: int, seed: int) -> None:

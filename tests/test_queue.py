@@ -305,7 +305,7 @@ def test_interrupted_put_leaves_the_count_right() -> None:
 
     for block in (True, False):
         places = interrupt_everywhere([Queue.put], lambda: q.put(1, block), check)
-        assert places >= 4
+        assert places > 10
     for _ in range(q.qsize()):
         q.get()
         q.task_done()

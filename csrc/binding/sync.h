@@ -18,6 +18,10 @@ extern PyType_Spec waiter_spec, atomic_spec, tally_spec;
 /* sync_waiter.c: see trt_wake in taskrt.h. Any thread, attached or not. */
 int waiter_wake(PyObject *op);
 
+/* sync_condition.c, for Condition. */
+PyObject *core_condition_wait(PyObject *, PyObject *const *, Py_ssize_t);
+PyObject *core_condition_wake(PyObject *, PyObject *const *, Py_ssize_t);
+
 /* A deadline that allows no wait at all. */
 #define SYNC_NOW ((uint64_t)0)
 

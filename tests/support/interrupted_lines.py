@@ -13,14 +13,15 @@ class Interrupt(BaseException):
 
 
 def _raise_at(place: int, code: set[CodeType]) -> Callable[..., Any]:
-    """Return a trace function that raises before a line, or a return, of that code."""
+    """Return a trace function that raises before instruction number `place`."""
     left = place
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
         nonlocal left
         if frame.f_code not in code:
             return None
-        if event in ("line", "return"):
+        frame.f_trace_opcodes = True
+        if event == "opcode":
             if left == 0:
                 raise Interrupt
             left -= 1
@@ -34,9 +35,7 @@ def interrupt_everywhere(
     call: Callable[[], object],
     check: Callable[[], object],
 ) -> int:
-    """Run call() again and again, interrupted once, each time at a later line.
-
-    Not at every instruction, since that makes the tracing of 3.11 spin.
+    """Run call() again and again, interrupted once, each time at a later instruction.
 
     functions  of Python, in which it is interrupted
     check      called after each
