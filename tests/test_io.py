@@ -136,6 +136,15 @@ def test_timeout(pair: Pair) -> None:
     assert wait_readable(pair[0], timeout=0.001) is True
 
 
+def test_timeout_of_zero_looks(pair: Pair, threads: int) -> None:
+    """At the descriptor itself: another worker may have the poller."""
+    for _ in range(300):
+        assert wait_writable(pair[0], timeout=0) is True
+        assert wait_readable(pair[0], timeout=0) is False
+    pair[1].send(b"x")
+    assert all(wait_readable(pair[0], timeout=0) for _ in range(300))
+
+
 def test_cancellation(pair: Pair) -> None:
     task = spawn(wait_readable, pair[0])
     until_suspended(task)

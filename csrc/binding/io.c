@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "os/poll.h"
 #include "sync/poller.h"
 
 typedef struct Readiness {
@@ -59,6 +60,10 @@ wait_for_descriptor(Worker *w, PyObject *file, int fd, bool writes, uint64_t dea
         errno = -wanted.error;
         PyErr_SetFromErrno(PyExc_OSError);
         return -1;
+    }
+    if (status == 0) {
+        /* Whoever has the poller may not have come to look in so short a time. */
+        return trt_poll_look(fd, writes ? TRT_POLL_WRITABLE : TRT_POLL_READABLE);
     }
     return status;
 }

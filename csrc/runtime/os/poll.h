@@ -8,6 +8,7 @@
 #ifndef TRT_POLL_H
 #define TRT_POLL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -27,6 +28,9 @@ void trt_poll_close(int set);
 /* Tell once about what is in `what`, in place of what was asked for `fd` before. 0, or
  * negative errno: -EBADF, -EPERM for what is always ready (files), -ENOMEM, -ENOSPC. */
 int trt_poll_arm(int set, int fd, uint32_t what);
+
+/* Whether `fd` is ready at the moment for what is in `what`. Does not wait. */
+bool trt_poll_look(int fd, uint32_t what);
 
 /* What has become ready, at most `room`: how many. Does not wait. */
 int trt_poll_collect(int set, trt_poll_event *events, int room);

@@ -6,7 +6,7 @@
 #include "os/check.h"
 
 #include <errno.h>
-#include <stdbool.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -38,6 +38,15 @@ trt_poll_arm(int set, int fd, uint32_t what)
         return 0;
     }
     return -errno;
+}
+
+bool
+trt_poll_look(int fd, uint32_t what)
+{
+    struct pollfd asked = {.fd = fd};
+    asked.events |= what & TRT_POLL_READABLE ? POLLIN | POLLRDHUP : 0;
+    asked.events |= what & TRT_POLL_WRITABLE ? POLLOUT : 0;
+    return poll(&asked, 1, 0) > 0;
 }
 
 int

@@ -26,6 +26,14 @@ trt_poll_arm(int set, int fd, uint32_t what)
     return -ENOSYS;
 }
 
+bool
+trt_poll_look(int fd, uint32_t what)
+{
+    (void)fd;
+    (void)what;
+    return false;
+}
+
 int
 trt_poll_collect(int set, trt_poll_event *events, int room)
 {
