@@ -178,6 +178,29 @@ def test_number_that_is_used_again_for_another_file(pair: Pair) -> None:
     os.close(write_end)
 
 
+@pytest.mark.parametrize("ends", ["in vain", "by the notice"])
+def test_file_that_lives_on_is_not_taken_for_the_next(pair: Pair, ends: str) -> None:
+    """What was asked about the old one is forgotten, however the wait for it ended."""
+    number = pair[0].fileno()
+    lives_on = os.dup(number)
+    reader, writer = os.pipe()
+    if ends == "in vain":
+        assert not wait_readable(number, 0.001)
+        notify_closing(number)
+    else:
+        task = spawn(wait_readable, number)
+        until_suspended(task)
+        notify_closing(number)
+        assert fetch(task) is True
+    os.dup2(reader, number)
+    pair[1].send(b"x")
+    assert wait_readable(number, 0.01) is False
+    os.write(writer, b"y")
+    assert wait_readable(number, 10)
+    for end in (lives_on, reader, writer):
+        os.close(end)
+
+
 def test_what_cannot_be_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("text")

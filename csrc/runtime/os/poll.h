@@ -32,6 +32,9 @@ int trt_poll_arm(int set, int fd, uint32_t what);
 /* Whether `fd` is ready at the moment for what is in `what`. Does not wait. */
 bool trt_poll_look(int fd, uint32_t what);
 
+/* Tell no more about `fd`, which is open still, or was not asked for. */
+void trt_poll_disarm(int set, int fd);
+
 /* What has become ready, at most `room`: how many. Does not wait. */
 int trt_poll_collect(int set, trt_poll_event *events, int room);
 

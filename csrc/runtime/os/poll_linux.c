@@ -49,6 +49,14 @@ trt_poll_look(int fd, uint32_t what)
     return poll(&asked, 1, 0) > 0;
 }
 
+void
+trt_poll_disarm(int set, int fd)
+{
+    /* Fails where nothing was asked for. What was asked for stays as long as the file
+     * is open anywhere, under another number or in another process too. */
+    (void)epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL);
+}
+
 int
 trt_poll_collect(int set, trt_poll_event *events, int room)
 {

@@ -34,6 +34,13 @@ trt_poll_look(int fd, uint32_t what)
     return false;
 }
 
+void
+trt_poll_disarm(int set, int fd)
+{
+    (void)set;
+    (void)fd;
+}
+
 int
 trt_poll_collect(int set, trt_poll_event *events, int room)
 {
