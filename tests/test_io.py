@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import socket
 import threading
 import time
@@ -215,6 +217,21 @@ def test_what_cannot_be_waited_for(tmp_path: Path) -> None:
             wait_readable(bad)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="descriptor"):
         wait_readable()  # type: ignore[call-arg]
+
+
+def test_what_is_no_descriptor_gets_no_memory() -> None:
+    """However large the number is."""
+    before = resident_bytes()
+    for number in (10**7, 2**31 - 1):
+        with pytest.raises(OSError) as caught:
+            wait_readable(number, 0.01)
+        assert caught.value.errno == errno.EBADF
+    assert resident_bytes() - before < 10**8
+
+
+def resident_bytes() -> int:
+    pages = Path("/proc/self/statm").read_text().split()[1]
+    return int(pages) * resource.getpagesize()
 
 
 def test_yield_looks_at_descriptors(pair: Pair, set_num_threads: Resize) -> None:

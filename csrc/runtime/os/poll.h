@@ -29,6 +29,9 @@ void trt_poll_close(int set);
  * negative errno: -EBADF, -EPERM for what is always ready (files), -ENOMEM, -ENOSPC. */
 int trt_poll_arm(int set, int fd, uint32_t what);
 
+/* 0 if `fd` is an open descriptor, or -EBADF. */
+int trt_poll_check(int fd);
+
 /* Whether `fd` is ready at the moment for what is in `what`. Does not wait. */
 bool trt_poll_look(int fd, uint32_t what);
 

@@ -6,6 +6,7 @@
 #include "os/check.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -38,6 +39,12 @@ trt_poll_arm(int set, int fd, uint32_t what)
         return 0;
     }
     return -errno;
+}
+
+int
+trt_poll_check(int fd)
+{
+    return fcntl(fd, F_GETFD) < 0 ? -errno : 0;
 }
 
 bool

@@ -26,6 +26,13 @@ trt_poll_arm(int set, int fd, uint32_t what)
     return -ENOSYS;
 }
 
+int
+trt_poll_check(int fd)
+{
+    (void)fd;
+    return -ENOSYS;
+}
+
 bool
 trt_poll_look(int fd, uint32_t what)
 {

@@ -119,7 +119,11 @@ trt_poller_queue(trt_poller *p, int fd, bool writes, trt_wait_node *node)
         return -EBADF;
     }
     trt_mutex_lock(&p->lock);
-    int error = make_room(p, fd) ? 0 : -ENOMEM;
+    /* What is no descriptor gets no room: its number may be as large as one likes. */
+    int error = (size_t)fd < p->size ? 0 : trt_poll_check(fd);
+    if (!error && !make_room(p, fd)) {
+        error = -ENOMEM;
+    }
     if (!error) {
         trt_wait_queue_append(queue_of(p, fd, writes), node);
         error = arm_locked(p, fd);
