@@ -42,7 +42,7 @@ def interrupt_everywhere(
 
     Return in how many places that was.
     """
-    code = {function.__code__ for function in functions}  # type: ignore[attr-defined]
+    code = {function.__code__ for function in functions}
     place = 0
     while True:
         before = sys.gettrace()
