@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import socket
 import threading
 import time
@@ -136,6 +138,15 @@ def test_timeout(pair: Pair) -> None:
     assert wait_readable(pair[0], timeout=0.001) is True
 
 
+def test_timeout_of_zero_looks(pair: Pair, threads: int) -> None:
+    """At the descriptor itself: another worker may have the poller."""
+    for _ in range(300):
+        assert wait_writable(pair[0], timeout=0) is True
+        assert wait_readable(pair[0], timeout=0) is False
+    pair[1].send(b"x")
+    assert all(wait_readable(pair[0], timeout=0) for _ in range(300))
+
+
 def test_cancellation(pair: Pair) -> None:
     task = spawn(wait_readable, pair[0])
     until_suspended(task)
@@ -169,6 +180,29 @@ def test_number_that_is_used_again_for_another_file(pair: Pair) -> None:
     os.close(write_end)
 
 
+@pytest.mark.parametrize("ends", ["in vain", "by the notice"])
+def test_file_that_lives_on_is_not_taken_for_the_next(pair: Pair, ends: str) -> None:
+    """What was asked about the old one is forgotten, however the wait for it ended."""
+    number = pair[0].fileno()
+    lives_on = os.dup(number)
+    reader, writer = os.pipe()
+    if ends == "in vain":
+        assert not wait_readable(number, 0.001)
+        notify_closing(number)
+    else:
+        task = spawn(wait_readable, number)
+        until_suspended(task)
+        notify_closing(number)
+        assert fetch(task) is True
+    os.dup2(reader, number)
+    pair[1].send(b"x")
+    assert wait_readable(number, 0.01) is False
+    os.write(writer, b"y")
+    assert wait_readable(number, 10)
+    for end in (lives_on, reader, writer):
+        os.close(end)
+
+
 def test_what_cannot_be_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("text")
@@ -183,6 +217,21 @@ def test_what_cannot_be_waited_for(tmp_path: Path) -> None:
             wait_readable(bad)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="descriptor"):
         wait_readable()  # type: ignore[call-arg]
+
+
+def test_what_is_no_descriptor_gets_no_memory() -> None:
+    """However large the number is."""
+    before = resident_bytes()
+    for number in (10**7, 2**31 - 1):
+        with pytest.raises(OSError) as caught:
+            wait_readable(number, 0.01)
+        assert caught.value.errno == errno.EBADF
+    assert resident_bytes() - before < 10**8
+
+
+def resident_bytes() -> int:
+    pages = Path("/proc/self/statm").read_text().split()[1]
+    return int(pages) * resource.getpagesize()
 
 
 def test_yield_looks_at_descriptors(pair: Pair, set_num_threads: Resize) -> None:

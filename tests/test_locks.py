@@ -135,6 +135,18 @@ def test_release_of_many_lets_as_many_go_on(threads: int) -> None:
     assert repr(semaphore).endswith("value=2>")
 
 
+def test_release_takes_no_longer_for_more_permits(threads: int) -> None:
+    semaphore = Semaphore(0)
+    tasks = [spawn(semaphore.acquire) for _ in range(5)]
+    until_suspended(*tasks)
+    semaphore.release(2**60)
+    wait(*tasks)
+    assert repr(semaphore).endswith(f"value={2**60 - 5}>")
+    with pytest.raises(OverflowError, match="more permits"):
+        semaphore.release(2**62)
+    assert semaphore._value == 2**60 - 5
+
+
 def test_reprs_tell_the_owner() -> None:
     lock, again = Lock(), RLock()
     assert "<unlocked taskrt.Lock" in repr(lock)

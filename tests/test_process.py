@@ -385,6 +385,7 @@ def test_the_scripts_are_all_run() -> None:
             "test_process_waits.py",
             "test_deadlock_of_main.py",
             "test_hopeless.py",
+            "test_interrupts.py",
             "test_runtime.py",
             "test_native.py",
             "test_imports.py",

@@ -61,11 +61,11 @@ wait_for_descriptor(Worker *w, PyObject *file, int fd, bool writes, uint64_t dea
         PyErr_SetFromErrno(PyExc_OSError);
         return -1;
     }
-    /* With a deadline as short as that, nobody may have looked meanwhile. */
-    return status == 0 &&
-                   trt_poll_is_ready(fd, writes ? TRT_POLL_WRITABLE : TRT_POLL_READABLE)
-               ? 1
-               : status;
+    if (status == 0) {
+        /* Whoever has the poller may not have come to look in so short a time. */
+        return trt_poll_look(fd, writes ? TRT_POLL_WRITABLE : TRT_POLL_READABLE);
+    }
+    return status;
 }
 
 static PyObject *

@@ -49,16 +49,17 @@ semaphore_enter(PyObject *op, PyObject *Py_UNUSED(ignored))
     return permits_enter_method(op, permits_acquire);
 }
 
-static int
-release_many(Permits *self, long long n)
+static PyObject *
+raise_too_many(const Permits *self, long long n)
 {
-    for (long long i = 0; i < n; i++) {
-        if (!trt_semaphore_release(&self->permits)) {
-            PyErr_SetString(PyExc_ValueError, "Semaphore released too many times");
-            return -1;
-        }
+    if (self->permits.most != TRT_SEMAPHORE_MAX) {
+        PyErr_SetString(PyExc_ValueError, "Semaphore released too many times");
+        return NULL;
     }
-    return 0;
+    return PyErr_Format(PyExc_OverflowError,
+                        "release(%lld) would make more permits than a Semaphore can "
+                        "count, which is %llu",
+                        n, (unsigned long long)TRT_SEMAPHORE_MAX);
 }
 
 static PyObject *
@@ -74,19 +75,19 @@ semaphore_release(PyObject *op, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_ValueError, "n must be one or more");
         return NULL;
     }
-    /* All or none, as far as one can see. */
-    if ((uint64_t)n > self->permits.most - trt_semaphore_permits(&self->permits)) {
-        PyErr_SetString(PyExc_ValueError, "Semaphore released too many times");
-        return NULL;
-    }
-    return release_many(self, n) < 0 ? NULL : Py_NewRef(Py_None);
+    const bool released = n == 1
+                              ? trt_semaphore_release(&self->permits)
+                              : trt_semaphore_release_many(&self->permits, (uint64_t)n);
+    return released ? Py_NewRef(Py_None) : raise_too_many(self, n);
 }
 
 static PyObject *
 semaphore_exit(PyObject *op, PyObject *const *Py_UNUSED(args),
                Py_ssize_t Py_UNUSED(nargs))
 {
-    return release_many((Permits *)op, 1) < 0 ? NULL : Py_NewRef(Py_None);
+    Permits *const self = (Permits *)op;
+    return trt_semaphore_release(&self->permits) ? Py_NewRef(Py_None)
+                                                 : raise_too_many(self, 1);
 }
 
 static PyObject *
@@ -142,12 +143,14 @@ PyDoc_STRVAR(semaphore_acquire_doc,
              "suspension point and "
              "a\n"
              "checkpoint, unless blocking is false.");
-PyDoc_STRVAR(semaphore_release_doc,
-             "release($self, /, n=1)\n--\n\n"
-             "Give back n permits, and let those go on that wait for one.\n\n"
-             "Raises ValueError if n is less than 1, or a bounded one would have too "
-             "many; then\n"
-             "nothing has changed. Not a suspension point.");
+PyDoc_STRVAR(
+    semaphore_release_doc,
+    "release($self, /, n=1)\n--\n\n"
+    "Give back n permits, and let those go on that wait for one.\n\n"
+    "Raises ValueError if n is less than 1, or a bounded one would have too "
+    "many; then\n"
+    "nothing has changed; OverflowError if there would be 2**62 or more. Not a\n"
+    "suspension point.");
 
 PyDoc_STRVAR(semaphore_statistics_doc,
              "statistics($self, /)\n--\n\n"

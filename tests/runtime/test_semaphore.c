@@ -538,6 +538,40 @@ test_random_steps(void)
     }
 }
 
+/* One that has lost gets its permit, two are woken, the rest is free; or nothing. */
+static void
+test_many_permits_come_back_at_once(void)
+{
+    enum { COUNT = 4, PERMITS = 10 };
+    trt_semaphore s;
+    struct visitor guests[COUNT];
+    visitors_init(guests, COUNT);
+    trt_semaphore_init(&s, 0, PERMITS);
+    come(&s, &guests[0]);
+    CHECK(trt_semaphore_release(&s));
+    CHECK(trt_semaphore_try_acquire(&s)); /* a newcomer */
+    CHECK_EQ(look_at(&guests[0]), WOKEN);
+    for (size_t i = 0; i < COUNT; i++) {
+        come(&s, &guests[i]);
+    }
+    CHECK(!trt_semaphore_release_many(&s, PERMITS + 1));
+    CHECK(!trt_semaphore_release_many(&s, UINT64_MAX));
+    CHECK_EQ(trt_semaphore_permits(&s), 0);
+    CHECK_EQ(look_at(&guests[0]), QUEUED);
+    CHECK(trt_semaphore_release_many(&s, 3));
+    CHECK_EQ(trt_semaphore_permits(&s), 2);
+    CHECK_EQ(look_at(&guests[0]), INSIDE);
+    CHECK_EQ(look_at(&guests[1]), WOKEN);
+    CHECK_EQ(look_at(&guests[2]), WOKEN);
+    CHECK_EQ(look_at(&guests[3]), QUEUED);
+    CHECK(trt_semaphore_release_many(&s, PERMITS - 2));
+    CHECK_EQ(look_at(&guests[3]), WOKEN);
+    CHECK_EQ(trt_load_relaxed(&s.word), PERMITS * TRT_SEMAPHORE_ONE);
+    CHECK(!trt_semaphore_release_many(&s, 1));
+    trt_semaphore_destroy(&s);
+    visitors_destroy(guests, COUNT);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -554,6 +588,7 @@ main(int argc, char **argv)
     RUN(test_last_to_leave_shortens_the_way);
     RUN(test_permit_is_free_when_who_has_lost_is_gone);
     RUN(test_pass_on_wakes_the_next_if_the_permit_is_there);
+    RUN(test_many_permits_come_back_at_once);
     RUN(test_random_steps);
     return check_end();
 }

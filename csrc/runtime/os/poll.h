@@ -29,8 +29,14 @@ void trt_poll_close(int set);
  * negative errno: -EBADF, -EPERM for what is always ready (files), -ENOMEM, -ENOSPC. */
 int trt_poll_arm(int set, int fd, uint32_t what);
 
-/* Whether the descriptor is ready now for one of `what`, or has failed. No set. */
-bool trt_poll_is_ready(int fd, uint32_t what);
+/* 0 if `fd` is an open descriptor, or -EBADF. */
+int trt_poll_check(int fd);
+
+/* Whether `fd` is ready at the moment for what is in `what`. Does not wait. */
+bool trt_poll_look(int fd, uint32_t what);
+
+/* Tell no more about `fd`, which is open still, or was not asked for. */
+void trt_poll_disarm(int set, int fd);
 
 /* What has become ready, at most `room`: how many. Does not wait. */
 int trt_poll_collect(int set, trt_poll_event *events, int room);

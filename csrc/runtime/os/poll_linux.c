@@ -8,6 +8,7 @@
 #include "os/check.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
@@ -43,13 +44,27 @@ trt_poll_arm(int set, int fd, uint32_t what)
     return -errno;
 }
 
+int
+trt_poll_check(int fd)
+{
+    return fcntl(fd, F_GETFD) < 0 ? -errno : 0;
+}
+
 bool
-trt_poll_is_ready(int fd, uint32_t what)
+trt_poll_look(int fd, uint32_t what)
 {
     struct pollfd asked = {.fd = fd};
     asked.events |= what & TRT_POLL_READABLE ? POLLIN | POLLRDHUP : 0;
     asked.events |= what & TRT_POLL_WRITABLE ? POLLOUT : 0;
     return poll(&asked, 1, 0) > 0;
+}
+
+void
+trt_poll_disarm(int set, int fd)
+{
+    /* Fails where nothing was asked for. What was asked for stays as long as the file
+     * is open anywhere, under another number or in another process too. */
+    (void)epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL);
 }
 
 int

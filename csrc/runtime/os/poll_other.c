@@ -26,12 +26,26 @@ trt_poll_arm(int set, int fd, uint32_t what)
     return -ENOSYS;
 }
 
+int
+trt_poll_check(int fd)
+{
+    (void)fd;
+    return -ENOSYS;
+}
+
 bool
-trt_poll_is_ready(int fd, uint32_t what)
+trt_poll_look(int fd, uint32_t what)
 {
     (void)fd;
     (void)what;
     return false;
+}
+
+void
+trt_poll_disarm(int set, int fd)
+{
+    (void)set;
+    (void)fd;
 }
 
 int

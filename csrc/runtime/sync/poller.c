@@ -94,6 +94,18 @@ arm_locked(trt_poller *p, int fd)
         p->fd, fd, (reads ? TRT_POLL_READABLE : 0) | (writes ? TRT_POLL_WRITABLE : 0));
 }
 
+/* Nobody waits for `fd`: be told no more, or the file would be taken for the next that
+ * has its number. */
+static void
+disarm_if_unused_locked(trt_poller *p, int fd)
+{
+    const trt_polled *const polled = &p->polled[fd];
+    if (trt_wait_queue_is_empty(&polled->readers) &&
+        trt_wait_queue_is_empty(&polled->writers)) {
+        trt_poll_disarm(p->fd, fd);
+    }
+}
+
 static trt_wait_queue *
 queue_of(trt_poller *p, int fd, bool writes)
 {
@@ -107,7 +119,11 @@ trt_poller_queue(trt_poller *p, int fd, bool writes, trt_wait_node *node)
         return -EBADF;
     }
     trt_mutex_lock(&p->lock);
-    int error = make_room(p, fd) ? 0 : -ENOMEM;
+    /* What is no descriptor gets no room: its number may be as large as one likes. */
+    int error = (size_t)fd < p->size ? 0 : trt_poll_check(fd);
+    if (!error && !make_room(p, fd)) {
+        error = -ENOMEM;
+    }
     if (!error) {
         trt_wait_queue_append(queue_of(p, fd, writes), node);
         error = arm_locked(p, fd);
@@ -124,6 +140,7 @@ trt_poller_leave(trt_poller *p, int fd, bool writes, trt_wait_node *node)
 {
     trt_mutex_lock(&p->lock);
     trt_wait_queue_remove(queue_of(p, fd, writes), node);
+    disarm_if_unused_locked(p, fd);
     trt_mutex_unlock(&p->lock);
 }
 
@@ -146,6 +163,7 @@ trt_poller_forget(trt_poller *p, int fd)
     trt_mutex_lock(&p->lock);
     if (fd >= 0 && (size_t)fd < p->size) {
         nodes = claim_both(&p->polled[fd], true, true);
+        disarm_if_unused_locked(p, fd);
     }
     trt_mutex_unlock(&p->lock);
     trt_wait_nodes_wake(nodes);
@@ -171,10 +189,10 @@ trt_poller_fd(const trt_poller *p)
     return p->fd;
 }
 
-static size_t
-serve(trt_poller *p, trt_poll_event event)
+/* Claim those whom the event is for. */
+static trt_wait_node *
+claim_locked(trt_poller *p, trt_poll_event event)
 {
-    trt_mutex_lock(&p->lock);
     trt_polled *const polled = &p->polled[event.fd];
     trt_wait_node *const nodes =
         claim_both(polled, (event.ready & TRT_POLL_READABLE) != 0,
@@ -183,7 +201,13 @@ serve(trt_poller *p, trt_poll_event event)
         !trt_wait_queue_is_empty(&polled->writers)) {
         (void)arm_locked(p, event.fd); /* it was armed before, so it can be */
     }
-    trt_mutex_unlock(&p->lock);
+    return nodes;
+}
+
+/* Count and wake them. */
+static size_t
+serve(trt_wait_node *nodes)
+{
     size_t count = 0;
     for (const trt_wait_node *node = nodes; node; node = node->next) {
         count++;
@@ -196,12 +220,19 @@ size_t
 trt_poller_collect(trt_poller *p)
 {
     trt_poll_event events[EVENTS];
+    trt_wait_node *nodes[EVENTS];
     size_t served = 0;
     int count;
     do {
+        /* Under the lock, so that no event of a file outlives its trt_poller_forget. */
+        trt_mutex_lock(&p->lock);
         count = trt_poll_collect(p->fd, events, EVENTS);
         for (int i = 0; i < count; i++) {
-            served += serve(p, events[i]);
+            nodes[i] = claim_locked(p, events[i]);
+        }
+        trt_mutex_unlock(&p->lock);
+        for (int i = 0; i < count; i++) {
+            served += serve(nodes[i]);
         }
     } while (count == EVENTS);
     return served;

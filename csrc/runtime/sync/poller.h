@@ -62,7 +62,7 @@ int trt_poller_queue(trt_poller *p, int fd, bool writes, trt_wait_node *node);
 /* The node's waiter was abandoned: take it out. */
 void trt_poller_leave(trt_poller *p, int fd, bool writes, trt_wait_node *node);
 
-/* Serve all that wait for `fd`, which is about to be closed. */
+/* Serve all that wait for `fd`, which is about to be closed, and forget its file. */
 void trt_poller_forget(trt_poller *p, int fd);
 
 /* Whether somebody waits and nobody held the poller; then the caller does. */

@@ -122,3 +122,31 @@ trt_semaphore_waiting(trt_semaphore *s)
     trt_mutex_unlock(&s->lock);
     return count;
 }
+
+bool
+trt_semaphore_release_many(trt_semaphore *s, uint64_t n)
+{
+    trt_wait_node *first = NULL, **end = &first;
+    trt_mutex_lock(&s->lock);
+    /* From here on permits come back under the lock alone: the room stays. */
+    const uint64_t word = trt_fetch_or_relaxed(&s->word, TRT_SEMAPHORE_QUEUED);
+    const bool released = n <= s->most - word / TRT_SEMAPHORE_ONE;
+    while (released && n > 0 && (*end = trt_wait_queue_claim(&s->losers)) != NULL) {
+        (*end)->value = s; /* the permit, which nobody else has seen */
+        end = &(*end)->next;
+        n--;
+    }
+    for (uint64_t i = 0; released && i < n; i++) {
+        if ((*end = trt_wait_queue_claim(&s->queue)) == NULL) {
+            break;
+        }
+        end = &(*end)->next;
+    }
+    if (released) {
+        trt_fetch_add_acq_rel(&s->word, n * TRT_SEMAPHORE_ONE); /* [semaphore-word] */
+    }
+    tidy_locked(s);
+    trt_mutex_unlock(&s->lock);
+    trt_wait_nodes_wake(first);
+    return released;
+}

@@ -96,4 +96,8 @@ trt_semaphore_release(trt_semaphore *s)
     return trt_semaphore_release_slow(s);
 }
 
+/* Give `n` permits back at once, all or none, in time that does not depend on `n` but
+ * on how many wait. False: there would be more than there may be. */
+bool trt_semaphore_release_many(trt_semaphore *s, uint64_t n);
+
 #endif
