@@ -378,19 +378,6 @@ def test_default_action_of_the_system_is_kept(threads: str) -> None:
 
 def test_the_scripts_are_all_run() -> None:
     """A script that no test names would prove nothing."""
-    tests = "".join(
-        (TESTS / name).read_text()
-        for name in (
-            "test_process.py",
-            "test_process_waits.py",
-            "test_deadlock_of_main.py",
-            "test_hopeless.py",
-            "test_interrupts.py",
-            "test_runtime.py",
-            "test_native.py",
-            "test_imports.py",
-            "core/test_free_threading.py",
-        )
-    )
+    tests = "".join(path.read_text("utf-8") for path in TESTS.rglob("test_*.py"))
     scripts = sorted(path.stem for path in (TESTS / "isolated").glob("*.py"))
     assert [name for name in scripts if name not in tests] == []
