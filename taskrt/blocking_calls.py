@@ -221,6 +221,16 @@ class _Pool:
             self._give(call)
             return True
 
+    def is_refused(self, call: _Call[Any], error: BaseException) -> bool:
+        """Return whether there is no thread for a call since the process exits."""
+        with self._lock:
+            return (
+                isinstance(error, RuntimeError)
+                and runtime._exiting.is_set()
+                and not call.taken
+                and call not in self._queue
+            )
+
     def begin(self, thread: _Thread) -> _Call[Any] | None:
         """Return the first call of a thread; None: it is to end."""
         with self._lock:
@@ -329,17 +339,24 @@ def run_blocking(fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -
     _core.checkpoint()
     call = _Call(fn, args, kwargs)
     if _pool.is_over:
-        try:
-            call.run()
-        finally:
-            call.uncount()
-        return call.outcome()
+        return _call_here(call)
     try:
         _pool.submit(call)
         call.waiter.park()
-    except BaseException:
+    except BaseException as error:
+        if _pool.is_refused(call, error):
+            return _call_here(call)
         _pool.give_up(call)
         raise
+    return call.outcome()
+
+
+def _call_here(call: _Call[_R]) -> _R:
+    """Make a call on the spot, at the end of the process."""
+    try:
+        call.run()
+    finally:
+        call.uncount()
     return call.outcome()
 
 

@@ -35,6 +35,9 @@ num_threads = _core.num_threads
 set_num_threads = _core.set_num_threads
 thread_id = _core.thread_id
 
+# The process exits. Python 3.12 starts no thread any more then, while tasks still run.
+_exiting = threading.Event()
+
 # Called before the runtime ends: by what starts tasks by itself.
 _before_end: list[Callable[[], None]] = []
 # Called after that, with whether the process exits: by what has threads of its own.
@@ -169,6 +172,7 @@ def _stop_serving(for_good: bool = False) -> bool:
 
 
 def _at_exit(late: bool) -> None:
+    _exiting.set()
     _stop_starting()
     try:
         _core._at_exit(late)

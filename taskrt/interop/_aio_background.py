@@ -66,8 +66,14 @@ class _Background:
         )
         try:
             thread.start()
-        except BaseException:
+        except BaseException as error:
             loop.close()
+            if isinstance(error, RuntimeError) and runtime._exiting.is_set():
+                raise RuntimeError(
+                    "cannot run a coroutine: the process exits, and Python starts no "
+                    "thread for the event loop any more; call from_async() once before "
+                    "the main thread ends"
+                ) from error
             raise
         started.wait()
         self.loop, self._thread = loop, thread

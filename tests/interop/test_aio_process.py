@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from support.child import UNDER_ASAN, run_script
 
 pytestmark = pytest.mark.isolated
+
+STARTS_NO_THREAD_AT_EXIT = sys.version_info[:2] == (3, 12)
 
 every_size = pytest.mark.parametrize("threads", ["1", "2", "4"])
 
@@ -54,7 +58,25 @@ async def slow():
 
 spawn(lambda: print(aio.from_async(slow()), flush=True))
 """
+    if STARTS_NO_THREAD_AT_EXIT:
+        script = "aio.from_async(asyncio.sleep(0))\n" + script
     assert run(script, threads) == "done\n"
+
+
+@pytest.mark.skipif(not STARTS_NO_THREAD_AT_EXIT, reason="there is a thread for it")
+def test_coroutine_at_exit_without_a_loop_is_an_error() -> None:
+    script = """
+def late():
+    coroutine = asyncio.sleep(0)
+    try:
+        aio.from_async(coroutine)
+    except RuntimeError as error:
+        print(str(error)[:43], flush=True)
+        coroutine.close()
+
+spawn(late)
+"""
+    assert run(script) == "cannot run a coroutine: the process exits, \n"
 
 
 @every_size
