@@ -13,7 +13,7 @@ class Interrupt(BaseException):
 
 
 def _raise_at(place: int, code: set[CodeType]) -> Callable[..., Any]:
-    """Return a trace function that raises before instruction number `place`."""
+    """Return a trace function that raises before step number `place`."""
     left = place
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
@@ -21,7 +21,7 @@ def _raise_at(place: int, code: set[CodeType]) -> Callable[..., Any]:
         if frame.f_code not in code:
             return None
         frame.f_trace_opcodes = True
-        if event == "opcode":
+        if event in ("line", "opcode", "return"):  # 3.12 may tell of lines alone
             if left == 0:
                 raise Interrupt
             left -= 1
@@ -35,7 +35,7 @@ def interrupt_everywhere(
     call: Callable[[], object],
     check: Callable[[], object],
 ) -> int:
-    """Run call() again and again, interrupted once, each time at a later instruction.
+    """Run call() again and again, interrupted once, each time at a later step.
 
     functions  of Python, in which it is interrupted
     check      called after each
