@@ -5,6 +5,7 @@ A wait begins anew when the deadline of a scope around it is set to an earlier t
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 
@@ -77,17 +78,19 @@ def test_permits(number: int) -> None:
 def test_locks(kind: type[Lock]) -> None:
     lock = kind()
 
-    def use() -> None:
+    served: list[int] = []
+
+    def use(number: int) -> None:
         with lock:
-            pass
+            served.append(number)
 
     lock.acquire()
-    line = Line(use, use, use)
+    line = Line(*[functools.partial(use, number) for number in range(3)])
     for number in (0, 2, 1, 0):
         line.interrupt(number)
     lock.release()
     wait(*line.tasks)
-    assert line.order == [0, 1, 2]
+    assert served == [0, 1, 2]
 
 
 @pytest.mark.parametrize("number", range(3))

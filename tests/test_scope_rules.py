@@ -369,27 +369,6 @@ def test_a_task_cannot_leave_the_scope_that_it_was_born_into() -> None:
     checkpoint()
 
 
-def test_a_task_left_in_the_middle_by_a_greenlet_takes_no_scope_along() -> None:
-    """User code may do that; it must not crash."""
-    kept: list[greenlet.greenlet] = []
-
-    def outer() -> str:
-        here = greenlet.getcurrent()
-
-        def fetch_one_that_leaves() -> None:
-            with contextlib.suppress(taskrt.CancelledError):  # as the greenlet dies
-                fetch(spawn(here.switch))
-
-        inner = greenlet.greenlet(fetch_one_that_leaves)
-        kept.append(inner)
-        inner.switch()
-        return "done"
-
-    with contextlib.suppress(RuntimeError), taskrt.TaskGroup() as group:
-        task = group.spawn(outer)
-    assert task.result() == "done"
-
-
 @pytest.mark.parametrize("reason", [(1, 2), Cancelled("mine"), ValueError("v"), "x"])
 def test_a_reason_arrives_as_it_was_given(reason: object) -> None:
     with CancelScope() as scope:

@@ -297,6 +297,8 @@ PyObject *hub_main(PyObject *, PyObject *);
 bool hub_is_needed(Worker *w);
 /* Look now and then, while nobody sleeps, for what others wait for outside. */
 void hub_look_outside(Worker *w);
+/* Whether there are tasks that main does not take, and no other thread that would. */
+bool hub_leaves_work_to_nobody(Worker *w);
 /* Whether tasks that were run as calls have kept a ready fiber waiting for long; looks
  * at the timers and outside for that. */
 bool hub_owes_turn(Worker *w);
@@ -350,9 +352,10 @@ struct Worker {
     PyObject *interrupt_error;   /* to be raised by root, owned */
     PyObject *interrupt_handler; /* to be called by root for SIGINT, owned */
     bool wants_quiet;            /* main's root waits until nothing can run any more */
-    bool in_collection;          /* a garbage collection runs on this thread */
-    bool own_only;               /* it starts nothing that others could, see loan.c */
-    bool serves_tasks;           /* foreign: what runs here is what tasks wait for */
+    bool leaves_work;   /* main: sleeps, and a spare thread runs what it refuses */
+    bool in_collection; /* a garbage collection runs on this thread */
+    bool own_only;      /* it starts nothing that others could, see loan.c */
+    bool serves_tasks;  /* foreign: what runs here is what tasks wait for */
     /* Which of its fibers it has cancelled at exit, see exit_cancels. Written by its
      * thread, before it sleeps again; read by main, which is not done before
      * [cancel-seen]. */

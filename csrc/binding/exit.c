@@ -135,6 +135,10 @@ exit_let_main_look(void)
 bool
 exit_asleep(trt_worker *base)
 {
+    Worker *const w = (Worker *)base;
+    if (w == core->main && !w->leaves_work && hub_leaves_work_to_nobody(w)) {
+        return false; /* pushed before the sleep was announced: it must not be missed */
+    }
     if (!trt_load_seq_cst(&core->draining)) {
         return look_whether_hopeless(base);
     }

@@ -174,10 +174,9 @@ spin(Worker *w, bool tasks_only)
     return false;
 }
 
-/* Whether there are tasks of foreign threads, which main does not take, and no other
- * thread that would. What main waits for may depend on them. */
-static bool
-leaves_work_to_nobody(Worker *w)
+/* What main waits for may depend on tasks of foreign threads. */
+bool
+hub_leaves_work_to_nobody(Worker *w)
 {
     return w->base.kind == TRT_WORKER_MAIN && trt_load_relaxed(&core->threads) == 1 &&
            trt_worker_sees_refused(&w->base);
@@ -221,10 +220,10 @@ sleep_until_due(Worker *w)
             return;
         }
     }
-    bool leaves_work = leaves_work_to_nobody(w);
-    if (leaves_work && lifecycle_enter_blocked() < 0) {
+    w->leaves_work = hub_leaves_work_to_nobody(w);
+    if (w->leaves_work && lifecycle_enter_blocked() < 0) {
         PyErr_WriteUnraisable(NULL);
-        leaves_work = false;
+        w->leaves_work = false;
     }
     const bool tasks_only = native_is_refused(w);
     PyThreadState *const tstate = PyEval_SaveThread();
@@ -239,7 +238,8 @@ sleep_until_due(Worker *w)
         sleep_in_pool(w, deadline, tasks_only);
     }
     PyEval_RestoreThread(tstate);
-    if (leaves_work) {
+    if (w->leaves_work) {
+        w->leaves_work = false;
         lifecycle_leave_blocked();
     }
     if (is_main) {
