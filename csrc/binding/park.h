@@ -97,8 +97,6 @@ void wait_resume_task(TaskObject *task);
 /* Whether what runs on `fiber` should end: somebody has asked its task for it, or a
  * scope that it is in, or the process exits. Owner of the fiber. */
 bool wait_cancel_requested(Fiber *fiber);
-/* Wait until the deadline. 0, or −1 with an error set. */
-int wait_sleep(Worker *w, uint64_t deadline_ns);
 /* Whether a wait of `fiber` for `task` would close a circle of waits that nothing can
  * end. Caller holds core->waits. */
 bool wait_closes_circle_locked(Fiber *fiber, TaskObject *task, bool on_thread);
