@@ -8,6 +8,7 @@ signals any more, faulthandler dumps them later and ends the run.
 import ctypes
 import gc
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -39,12 +40,21 @@ def gil_is_on() -> bool:
     return ask()
 
 
+def collector_is_on() -> bool:
+    """Whether it is on for good: greenlet turns it off while a thread switches."""
+    deadline = time.monotonic() + 30
+    while not gc.isenabled() and time.monotonic() < deadline:
+        time.sleep(0.0002)
+    return gc.isenabled()
+
+
 @pytest.fixture(autouse=True)
 def interpreter_as_it_was() -> Iterator[None]:
-    """Fail a test that leaves the GIL or the garbage collector switched over."""
-    before = gil_is_on(), gc.isenabled()
+    """Fail a test that leaves the GIL switched over, or the garbage collector off."""
+    before = gil_is_on()
     yield
-    assert (gil_is_on(), gc.isenabled()) == before
+    assert gil_is_on() == before
+    assert collector_is_on()
 
 
 @pytest.fixture
