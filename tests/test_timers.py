@@ -32,10 +32,6 @@ SOON = 0.002
 LONG = 1000.0
 
 
-def fail(error: BaseException) -> None:
-    raise error
-
-
 def pending_timers() -> int:
     return len(timers._keeper._heap)
 
@@ -252,10 +248,19 @@ def test_a_call_that_fails_is_reported_and_the_next_one_comes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reports: list[object] = []
+    calls: list[int] = []
+
+    def fail() -> None:
+        calls.append(1)
+        raise ValueError
+
     monkeypatch.setattr("sys.unraisablehook", reports.append)
-    timer = Timer(0, fail, ValueError(), interval=SOON)
+    timer = Timer(0, fail, interval=SOON)
     until(lambda: len(reports) >= 2)
     timer.cancel()
+    assert timer._running is not None
+    wait(timer._running)  # one may just have begun
+    until(lambda: len(reports) == len(calls))
 
 
 def test_calls_are_tasks_and_see_the_context() -> None:
