@@ -5,10 +5,16 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
-from taskrt._core import Lock, RLock, Waiter, _condition_wait, _condition_wake
+from taskrt._core import (
+    Lock,
+    RLock,
+    Waiter,
+    _condition_wait,
+    _condition_wake,
+    _Guard,
+)
 from taskrt.statistics import ConditionStatistics
 
 _T = TypeVar("_T")
@@ -17,6 +23,8 @@ _T = TypeVar("_T")
 class _Lockable(Protocol):
     def acquire(self, blocking: bool = ..., timeout: float = ...) -> bool: ...
     def release(self) -> object: ...
+    def __enter__(self) -> object: ...
+    def __exit__(self, *args: Any) -> object: ...
 
 
 def _seconds_until(deadline: float | None) -> float | None:
@@ -24,7 +32,7 @@ def _seconds_until(deadline: float | None) -> float | None:
     return None if deadline is None else deadline - time.monotonic()
 
 
-class Condition:
+class Condition(_Guard[bool]):
     """A lock, and those that wait under it until somebody says that something changed.
 
     lock   what to use: by default a new `RLock`; a `Lock`, or anything with acquire and
@@ -61,6 +69,7 @@ class Condition:
     def __init__(self, lock: _Lockable | None = None) -> None:
         self._lock: Any = RLock() if lock is None else lock
         self._waiters: deque[Waiter] = deque()
+        self._guard_by(self._lock)
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Take the lock; return whether it was taken. Arguments and errors are its."""
@@ -73,19 +82,6 @@ class Condition:
         Raises RuntimeError if the caller does not have it.
         """
         self._lock.release()
-
-    def __enter__(self) -> bool:
-        entered: bool = self._lock.__enter__()
-        return entered
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None or getattr(error, "_without", None) is not self:
-            self._lock.__exit__(kind, error, trace)
 
     def __repr__(self) -> str:
         return f"<Condition({self._lock!r}, {len(self._waiters)})>"

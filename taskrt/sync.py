@@ -7,6 +7,7 @@ them.
 from taskrt import _core
 from taskrt._barrier import Barrier, Latch
 from taskrt._condition import Condition
+from taskrt._guarded import Guarded
 from taskrt._once import Once, once
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "BoundedSemaphore",
     "Condition",
     "Event",
+    "Guarded",
     "Latch",
     "Lock",
     "Once",

@@ -266,7 +266,7 @@ def test_interrupted_wait_leaves_with_the_lock(make: Callable[[], Any]) -> None:
     condition = Condition(make())
 
     def call() -> None:
-        with condition._lock:
+        with condition:
             condition.wait(0.00001)
 
     def check() -> None:
@@ -291,7 +291,7 @@ def test_interrupted_notify_notifies_or_not(threads: int) -> None:
         while not waiting(condition, 2)():
             tasks.append(spawn(run))
             until_suspended(tasks[-1])
-        with condition._lock:
+        with condition:
             condition.notify(2)
 
     def check() -> None:

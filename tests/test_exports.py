@@ -23,6 +23,7 @@ PUBLIC_NAMES = [
     "Condition",
     "DeadlockError",
     "Event",
+    "Guarded",
     "INHERIT",
     "Latch",
     "Lock",

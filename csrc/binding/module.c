@@ -339,6 +339,7 @@ add_primitives(PyObject *module, Core *state)
                    add_type(module, &bounded_spec, state->semaphore_type) &&
                    add_type(module, &event_spec, NULL) &&
                    add_type(module, &tally_spec, NULL) &&
+                   add_type(module, &guard_spec, NULL) &&
                    add_type(module, &atomic_spec, NULL)
                ? 0
                : -1;
