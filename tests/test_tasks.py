@@ -29,15 +29,6 @@ def everything(
 # --- the Task object ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("args", [(), (int,)])
-def test_task_cannot_be_constructed(args: tuple[object, ...]) -> None:
-    make: Any = Task
-    with pytest.raises(TypeError, match="spawn"):
-        make(*args)
-    with pytest.raises(TypeError):
-        object.__new__(make)
-
-
 @pytest.mark.parametrize(
     "duplicate",
     [pickle.dumps, copy.copy, copy.deepcopy],

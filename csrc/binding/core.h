@@ -58,6 +58,8 @@ enum {
     TASK_COUNTED = TRT_TASK_FIRST_OWN_FLAG << 5,  /* before it was released */
     /* A failure that nobody has observed is reported when the task ends. */
     TASK_REPORTS = TRT_TASK_FIRST_OWN_FLAG << 4,
+    /* Held until schedule() or a wait for it, see spawn_schedule(). */
+    TASK_LAZY = TRT_TASK_FIRST_OWN_FLAG << 6,
 };
 
 /* A task. Not tracked by the collector while a queue or a thread holds it, since it

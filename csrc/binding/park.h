@@ -64,8 +64,9 @@ struct Awaited {
 /* Wait until the task has finished, running it here if that is possible. 1: finished;
  * 0: deadline passed; −1: error set. A suspension point and a checkpoint. */
 int wait_for(Worker *w, TaskObject *task, uint64_t deadline_ns);
-/* TaskLostError, if the task was left behind by a fork and never ends here: 0 or −1. */
-int wait_refuse_lost(TaskObject *task);
+/* Before any wait for an unfinished task: it is scheduled, if it was waiting for that.
+ * TaskLostError, if it was left behind by a fork and never ends here. 0 or −1. */
+int wait_begin(TaskObject *task);
 /* Wait for something else, once. 1: it has come; 0: deadline passed; −1: error set; 2:
  * interrupted, to be tried again. Whatever is returned, `has_come` tells whether it
  * has: with −1 the caller gives it back. A suspension point; wait_checkpoint goes

@@ -60,19 +60,10 @@ submit(Worker *w, TaskObject *task)
     return (PyObject *)task;
 }
 
-/* What every spawn checks: a worker to spawn from and a callable. */
+/* The worker to spawn from, and a pool that runs. */
 static Worker *
-prepare(const char *who, PyObject *const *args, Py_ssize_t nargs)
+accepting(void)
 {
-    if (nargs < 1) {
-        PyErr_Format(PyExc_TypeError, "%s takes a callable and its arguments", who);
-        return NULL;
-    }
-    if (!PyCallable_Check(args[0])) {
-        PyErr_Format(PyExc_TypeError, "%s takes a callable first, not '%.100s'", who,
-                     Py_TYPE(args[0])->tp_name);
-        return NULL;
-    }
     if (!lifecycle_accepts(worker_current)) {
         if (!PyErr_Occurred()) {
             PyErr_SetString(
@@ -86,6 +77,22 @@ prepare(const char *who, PyObject *const *args, Py_ssize_t nargs)
         return NULL;
     }
     return worker_self();
+}
+
+/* What every spawn checks: that, and a callable. */
+static Worker *
+prepare(const char *who, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs < 1) {
+        PyErr_Format(PyExc_TypeError, "%s takes a callable and its arguments", who);
+        return NULL;
+    }
+    if (!PyCallable_Check(args[0])) {
+        PyErr_Format(PyExc_TypeError, "%s takes a callable first, not '%.100s'", who,
+                     Py_TYPE(args[0])->tp_name);
+        return NULL;
+    }
+    return accepting();
 }
 
 PyObject *
@@ -185,6 +192,58 @@ core_make(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
         count_new(w, task);
     }
     return (PyObject *)task;
+}
+
+/* Task(fn, /, *args, **kwargs) is held until schedule(), or until somebody waits for
+ * it. Only the collector knows of it before, so it is tracked as long. */
+
+static PyObject *
+make_lazy(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t nargs,
+          PyObject *kwnames)
+{
+    Worker *const w = prepare("Task()", args, nargs);
+    TaskObject *const task =
+        w ? task_new(args[0], args + 1, nargs - 1, kwnames) : NULL;
+    if (!task) {
+        return NULL;
+    }
+    if (core->debug) {
+        debug_note_spawn(task);
+    }
+    trt_task_set_flags(&task->base, TASK_HELD | TASK_LAZY);
+    inherit_foreign(w, task);
+    PyObject_GC_Track(task);
+    return (PyObject *)task;
+}
+
+/* The type's tp_new. */
+PyObject *
+spawn_new_lazy(PyTypeObject *Py_UNUSED(type), PyObject *args, PyObject *kwargs)
+{
+    static PyMethodDef def = {"Task", (PyCFunction)(void (*)(void))make_lazy,
+                              METH_FASTCALL | METH_KEYWORDS, NULL};
+    PyObject *const maker = PyCFunction_New(&def, NULL);
+    PyObject *const task = maker ? PyObject_Call(maker, args, kwargs) : NULL;
+    Py_XDECREF(maker);
+    return task;
+}
+
+int
+spawn_schedule(TaskObject *task)
+{
+    if (!task_flag(task, TASK_LAZY) || task_flag(task, TASK_RELEASED)) {
+        return 0;
+    }
+    Worker *const w = accepting();
+    if (!w) {
+        return -1;
+    }
+    if (!spawn_release(task)) {
+        return 0; /* another was faster, or has cancelled it */
+    }
+    PyObject_GC_UnTrack(task);
+    count_new(w, task);
+    return spawn_enqueue(w, task);
 }
 
 bool

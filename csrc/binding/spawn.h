@@ -13,6 +13,9 @@ TaskObject *spawn_born(Worker **worker, ScopeObject *scope, PyObject *const *arg
 int spawn_enqueue(Worker *w, TaskObject *task);
 PyObject *core_make(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *core_submit(PyObject *, PyObject *);
+PyObject *spawn_new_lazy(PyTypeObject *, PyObject *, PyObject *);
+/* Let a task run that is held until somebody wants it; nothing for others. 0 or −1. */
+int spawn_schedule(TaskObject *task);
 /* Count a task that was held and now is not, unless somebody has. Whether it was this
  * call. */
 bool spawn_release(TaskObject *task);

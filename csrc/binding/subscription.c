@@ -52,7 +52,7 @@ core_subscribe(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t na
                             nargs > 0 ? Py_TYPE(args[0])->tp_name : "nothing");
     }
     TaskObject *const task = (TaskObject *)args[0];
-    if (!task_is_finished(task) && wait_refuse_lost(task) < 0) {
+    if (!task_is_finished(task) && wait_begin(task) < 0) {
         return NULL;
     }
     SubscriptionObject *const self =

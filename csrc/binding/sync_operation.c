@@ -136,7 +136,7 @@ operation_as_step(const OperationObject *self, Step *step)
     *step = (Step){.due_ns = TRT_FOREVER, .event = self->event};
     if (self->ending) {
         TaskObject *const task = (TaskObject *)self->object;
-        return task_is_finished(task) ? 0 : wait_refuse_lost(task);
+        return task_is_finished(task) ? 0 : wait_begin(task);
     }
     if (self->event) {
         return 0;

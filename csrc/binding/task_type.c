@@ -120,13 +120,11 @@ task_report(TaskObject *task)
 
 /* ---- life of the object ---------------------------------------------------------- */
 
-static PyObject *
-task_refuse_new(PyTypeObject *Py_UNUSED(type), PyObject *Py_UNUSED(args),
-                PyObject *Py_UNUSED(kwargs))
+/* Whether nobody can run it yet. */
+static bool
+is_unscheduled(const TaskObject *self)
 {
-    PyErr_SetString(PyExc_TypeError,
-                    "a Task is not made by calling its type: use spawn(fn, *args)");
-    return NULL;
+    return task_flag(self, TASK_LAZY) && !task_flag(self, TASK_RELEASED);
 }
 
 static int
@@ -136,6 +134,12 @@ task_traverse(TaskObject *self, visitproc visit, void *arg)
     if (task_is_finished(self)) {
         Py_VISIT(self->result);
         Py_VISIT(self->traceback);
+    } else if (is_unscheduled(self)) {
+        Py_VISIT(self->fn);
+        Py_VISIT(self->context);
+        for (Py_ssize_t i = Py_SIZE(self); i-- > 0;) {
+            Py_VISIT(self->args[i]);
+        }
     }
     return 0;
 }
@@ -149,6 +153,13 @@ task_clear(TaskObject *self)
         PyObject *const none = self->result ? Py_NewRef(Py_None) : NULL;
         Py_XSETREF(self->result, none);
         Py_CLEAR(self->traceback);
+    } else if (is_unscheduled(self)) {
+        (void)spawn_release(self); /* never to run */
+        Py_CLEAR(self->fn);
+        Py_CLEAR(self->context);
+        for (Py_ssize_t i = Py_SIZE(self); i-- > 0;) {
+            Py_CLEAR(self->args[i]);
+        }
     }
     return 0;
 }
@@ -447,7 +458,13 @@ task_await(PyObject *self)
 
 PyDoc_STRVAR(
     task_doc,
+    "Task(fn, /, *args, **kwargs)\n--\n\n"
     "A call that runs, or will run, in parallel; made by spawn().\n\n"
+    "Made by hand it is not scheduled: it runs once schedule() is called or somebody "
+    "waits for\n"
+    "it, by whatever kind of wait; until then it holds up nothing, and it may be "
+    "dropped. Raises\n"
+    "what spawn raises. Source: Julia's Task and schedule.\n\n"
     "The names of concurrent.futures.Future mean here what they mean there. Generic in "
     "the\n"
     "type of the result: Task[int]. All methods may be called from any thread.");
@@ -491,6 +508,21 @@ PyDoc_STRVAR(add_done_callback_doc,
              "Runs on the thread that ends the task, after those who wait for it were "
              "released.\n"
              "Exceptions go to sys.unraisablehook.");
+static PyObject *
+task_schedule(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    TaskObject *const self = (TaskObject *)op;
+    return !task_is_finished(self) && wait_begin(self) < 0 ? NULL : Py_NewRef(op);
+}
+
+PyDoc_STRVAR(schedule_doc,
+             "schedule($self, /)\n--\n\n"
+             "Let a task that was made by Task(fn, ...) run; return the task.\n\n"
+             "Nothing if that was done before, by this or by a wait for it, or if it was "
+             "cancelled,\n"
+             "and for tasks that were made in another way. Raises RuntimeError if the "
+             "runtime is\n"
+             "shutting down, TaskLostError in a forked child. Not a suspension point.");
 PyDoc_STRVAR(wait_op_doc,
              "wait_op($self, /)\n--\n\n"
              "Return an operation for select() that waits for the end of the task, "
@@ -522,6 +554,7 @@ static PyMethodDef task_methods[] = {
     {"add_done_callback", (PyCFunction)task_add_done_callback, METH_O,
      add_done_callback_doc},
     {"wait_op", operation_on_task, METH_NOARGS, wait_op_doc},
+    {"schedule", task_schedule, METH_NOARGS, schedule_doc},
     {"defuse", (PyCFunction)task_defuse, METH_NOARGS, defuse_doc},
     {"report_errors", (PyCFunction)task_report_errors, METH_NOARGS, report_errors_doc},
     {"__reduce__", (PyCFunction)task_reduce, METH_NOARGS, NULL},
@@ -548,7 +581,7 @@ static PyMemberDef task_members[] = {
 };
 
 static PyType_Slot task_slots[] = {
-    {Py_tp_doc, (void *)task_doc},     {Py_tp_new, task_refuse_new},
+    {Py_tp_doc, (void *)task_doc},     {Py_tp_new, spawn_new_lazy},
     {Py_tp_traverse, task_traverse},   {Py_tp_clear, task_clear},
     {Py_tp_finalize, task_finalize},   {Py_tp_dealloc, task_dealloc},
     {Py_tp_repr, task_repr},           {Py_tp_methods, task_methods},

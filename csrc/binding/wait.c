@@ -332,10 +332,10 @@ share_thread(Worker *w)
 }
 
 int
-wait_refuse_lost(TaskObject *task)
+wait_begin(TaskObject *task)
 {
     if (task->generation == trt_load_relaxed(&core->generation)) {
-        return 0;
+        return spawn_schedule(task);
     }
     PyErr_Format(core->lost_error,
                  "%R was lost in a fork: it belongs to the parent process; spawn it "
@@ -353,10 +353,13 @@ wait_for(Worker *w, TaskObject *task, uint64_t deadline)
     if (task_is_finished(task)) {
         return 1;
     }
+    if (task_flag(task, TASK_LAZY) && wait_begin(task) < 0) {
+        return -1;
+    }
     if (deadline == TRT_FOREVER && run_inline(w, task)) {
         return share_thread(w);
     }
-    if (wait_refuse_lost(task) < 0) {
+    if (wait_begin(task) < 0) {
         return -1;
     }
     if (deadline != TRT_FOREVER && deadline <= trt_clock_now_ns()) {
