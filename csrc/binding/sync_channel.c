@@ -64,6 +64,14 @@ channel_raise_closed(ChannelObject *self, bool is_put)
     trt_py_set_error(error);
 }
 
+/* Leave nothing at tasks that have not ended: their ends change nothing any more. */
+static void
+drop_bindings(ChannelObject *self)
+{
+    subscription_cancel_list(
+        trt_exchange_acq_rel(&self->bindings, NULL)); /* [channel-bindings] */
+}
+
 /* Close the channel for this reason, unless it has been closed. Steals the reason. */
 static void
 close_for(ChannelObject *self, PyObject *reason)
@@ -73,6 +81,7 @@ close_for(ChannelObject *self, PyObject *reason)
         Py_DECREF(reason);
     }
     trt_channel_close(&self->channel);
+    drop_bindings(self);
 }
 
 static PyObject *
@@ -103,28 +112,43 @@ channel_close(PyObject *self, PyObject *args, PyObject *kwargs)
     Py_RETURN_NONE;
 }
 
-static PyObject *
-channel_on_end(PyObject *self, PyObject *task)
+/* The subscription's, with a weak reference: a channel that is dropped does not stay
+ * for the end of a task. */
+static void
+hear_end(PyObject *ref, TaskObject *task)
 {
-    const bool done = trt_task_get_state(&((TaskObject *)task)->base) == TRT_TASK_DONE;
-    close_for((ChannelObject *)self, Py_NewRef(done ? Py_None : task));
-    Py_RETURN_NONE;
+    PyObject *const self = trt_py_weakref_get(ref);
+    if (self) {
+        const bool done = trt_task_get_state(&task->base) == TRT_TASK_DONE;
+        close_for((ChannelObject *)self, Py_NewRef(done ? Py_None : (PyObject *)task));
+        Py_DECREF(self);
+    }
 }
 
-static PyMethodDef on_end_def = {"close_channel", channel_on_end, METH_O, NULL};
-
 static PyObject *
-channel_bind(PyObject *self, PyObject *task)
+channel_bind(PyObject *op, PyObject *task)
 {
+    ChannelObject *const self = (ChannelObject *)op;
     if (!Py_IS_TYPE(task, core->task_type)) {
         return PyErr_Format(PyExc_TypeError, "bind() takes a taskrt.Task, not '%.100s'",
                             Py_TYPE(task)->tp_name);
     }
-    PyObject *const on_end = PyCFunction_New(&on_end_def, self);
-    PyObject *const result =
-        on_end ? PyObject_CallMethod(task, "add_done_callback", "O", on_end) : NULL;
-    Py_XDECREF(on_end);
-    return result;
+    PyObject *const ref = PyWeakref_NewRef(op, NULL);
+    SubscriptionObject *const binding =
+        ref ? subscription_new((TaskObject *)task, ref, hear_end) : NULL;
+    Py_XDECREF(ref);
+    if (!binding) {
+        return NULL;
+    }
+    subscription_start(binding);
+    binding->next = trt_load_relaxed(&self->bindings);
+    while (!trt_cas_acq_rel(&self->bindings, &binding->next, binding)) {
+        /* [channel-bindings] before the look whether it is closed */
+    }
+    if (trt_load_acquire(&self->reason)) { /* [close-reason] */
+        drop_bindings(self);
+    }
+    Py_RETURN_NONE;
 }
 
 /* ---- putting and getting --------------------------------------------------------- */
@@ -364,6 +388,9 @@ channel_traverse(ChannelObject *self, visitproc visit, void *arg)
     Visit each = {visit, arg};
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(trt_load_relaxed(&self->reason));
+    for (SubscriptionObject *s = trt_load_relaxed(&self->bindings); s; s = s->next) {
+        Py_VISIT(s);
+    }
     return trt_channel_visit(&self->channel, visit_item, &each);
 }
 
@@ -377,6 +404,7 @@ static int
 channel_clear(ChannelObject *self)
 {
     PyObject *const reason = trt_exchange_relaxed(&self->reason, NULL);
+    drop_bindings(self);
     trt_channel_clear(&self->channel, drop_item, NULL);
     Py_XDECREF(reason);
     return 0;
