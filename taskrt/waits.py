@@ -2,12 +2,11 @@
 
 import queue
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar, overload
 
 from taskrt import _core
-from taskrt._core import Channel, Event, Task
+from taskrt._core import Channel, Task
 from taskrt.errors import Cancelled
 
 __all__ = [
@@ -114,30 +113,6 @@ def wait_any(
     return _split(found)
 
 
-def _wait_for_all_or_a_failure(tasks: list[Task[_R]], timeout: float | None) -> None:
-    """Wait once, not once for each: who ends tells whether that was what counts."""
-    event = Event()
-    ended: deque[Task[_R]] = deque()
-    waited_for = {task for task in tasks if not task.done()}
-    count = len(waited_for)  # constant: whoever is the last to be added sees it reached
-    if not waited_for or any(map(_has_failed, tasks)):
-        return
-
-    def on_end(task: Task[_R]) -> None:
-        ended.append(task)
-        if len(ended) == count or _has_failed(task):
-            event.set()
-
-    subscriptions = []
-    try:
-        for task in waited_for:
-            subscriptions.append(_core._subscribe(task, on_end))
-        event._wait(timeout, tasks)
-    finally:
-        for subscription in subscriptions:
-            subscription.cancel()
-
-
 def wait_all(
     tasks: Iterable[Task[_R]], timeout: float | None = None, fail_fast: bool = True
 ) -> tuple[set[Task[_R]], set[Task[_R]]]:
@@ -161,7 +136,7 @@ def wait_all(
         _core.wait(*found, timeout=timeout)
         return _split(found)
     _core.checkpoint()
-    _wait_for_all_or_a_failure(found, timeout)
+    _core._wait_all(found, timeout)
     return _split(found)
 
 

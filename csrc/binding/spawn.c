@@ -145,27 +145,14 @@ spawn_enqueue(Worker *w, TaskObject *task)
  * count as ended: whoever sets TASK_RELEASED first, the one that submits or the one
  * that cancels, knows that it was not counted yet. */
 
-enum {
-    MAKE_COUNTED = 1, /* exit waits for it from now on */
-    MAKE_FOREIGN = 2, /* main leaves it to others, if there are any */
-    MAKE_DETACHED = 4,
-};
-
-/* _make(how, fn, /, *args, **kwargs): a task that _submit() lets run. `how`: the sum of
- * what the enum says. */
-PyObject *
-core_make(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
-          PyObject *kwnames)
+TaskObject *
+spawn_held(long how, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    const long how = nargs > 0 ? PyLong_AsLong(args[0]) : 0;
-    if (how == -1 && PyErr_Occurred()) {
-        return NULL;
-    }
-    Worker *const w = prepare("spawn_after() or spawn_later()", args + 1, nargs - 1);
+    Worker *const w = prepare("spawn_after() or spawn_later()", args, nargs);
     if (!w) {
         return NULL;
     }
-    TaskObject *const task = task_new(args[1], args + 2, nargs - 2, kwnames);
+    TaskObject *const task = task_new(args[0], args + 1, nargs - 1, kwnames);
     if (!task) {
         return NULL;
     }
@@ -184,7 +171,20 @@ core_make(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
         trt_task_set_flags(&task->base, TASK_COUNTED);
         count_new(w, task);
     }
-    return (PyObject *)task;
+    return task;
+}
+
+/* _make(how, fn, /, *args, **kwargs): a task that _submit() lets run. `how`: the sum of
+ * what the enum says. */
+PyObject *
+core_make(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
+          PyObject *kwnames)
+{
+    const long how = nargs > 0 ? PyLong_AsLong(args[0]) : 0;
+    if (how == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    return (PyObject *)spawn_held(how, args + 1, nargs - 1, kwnames);
 }
 
 bool
