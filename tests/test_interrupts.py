@@ -20,6 +20,7 @@ SCRIPT = Path(__file__).parent / "isolated" / "interrupts.py"
         "both",
         "fastest",
         "all_of_them",
+        "in_order",
         "after",
     ],
 )

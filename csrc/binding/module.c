@@ -229,7 +229,7 @@ static PyMethodDef functions[] = {
     {"_raise_when_caught", (PyCFunction)(void (*)(void))core_raise_when_caught,
      METH_FASTCALL, "For fail_after."},
     {"_subscribe", (PyCFunction)(void (*)(void))core_subscribe, METH_FASTCALL,
-     "For waits."},
+     "For interop."},
     {"_wait_all", (PyCFunction)(void (*)(void))core_wait_all, METH_FASTCALL,
      "For waits."},
     {"_spawn_after", FAST(core_spawn_after), "For timers."},
@@ -326,6 +326,7 @@ add_primitives(PyObject *module, Core *state)
                    add_type(module, &bounded_spec, state->semaphore_type) &&
                    add_type(module, &event_spec, NULL) &&
                    add_type(module, &tally_spec, NULL) &&
+                   add_type(module, &arrivals_spec, NULL) &&
                    add_type(module, &atomic_spec, NULL)
                ? 0
                : -1;

@@ -37,6 +37,8 @@ extern PyType_Spec countdown_spec; /* countdown.c */
 PyObject *core_wait_all(PyObject *, PyObject *const *, Py_ssize_t);
 PyObject *core_spawn_after(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 
+extern PyType_Spec arrivals_spec; /* arrivals.c */
+
 /* debug.c: note where a task is spawned, and what its function sees there. For
  * core->debug; before it is submitted, by who has made it. */
 void debug_note_spawn(TaskObject *task);

@@ -167,9 +167,9 @@ put_until(Worker *w, PyObject *self, PyObject *item, uint64_t deadline)
 }
 
 static PyObject *
-get_until(Worker *w, PyObject *self, PyObject *what, uint64_t deadline)
+get_until(Worker *w, PyObject *self, uint64_t deadline)
 {
-    Step step = {.channel = (ChannelObject *)self, .what = what};
+    Step step = {.channel = (ChannelObject *)self};
     PyObject *item;
     bool taken;
     const int status = choice_take_step(w, &step, &item, &taken, deadline);
@@ -206,21 +206,7 @@ channel_get(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *k
         wait_checkpoint(w->current) < 0) {
         return NULL;
     }
-    return get_until(w, self, NULL, deadline);
-}
-
-/* _get(timeout, what): get() for something that is made of this, for reports. */
-static PyObject *
-channel_get_as(PyObject *self, PyObject *args)
-{
-    PyObject *timeout, *what;
-    uint64_t deadline;
-    Worker *const w = worker_self();
-    if (!w || !PyArg_UnpackTuple(args, "_get", 2, 2, &timeout, &what) ||
-        wait_deadline(timeout, &deadline) < 0 || wait_checkpoint(w->current) < 0) {
-        return NULL;
-    }
-    return get_until(w, self, what, deadline);
+    return get_until(w, self, deadline);
 }
 
 static PyObject *
@@ -234,7 +220,7 @@ static PyObject *
 channel_get_nowait(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     Worker *const w = worker_self();
-    return w ? get_until(w, self, NULL, SYNC_NOW) : NULL;
+    return w ? get_until(w, self, SYNC_NOW) : NULL;
 }
 
 static PyObject *
@@ -244,7 +230,7 @@ channel_next(PyObject *self)
     if (!w || wait_checkpoint(w->current) < 0) {
         return NULL;
     }
-    PyObject *const item = get_until(w, self, NULL, TRT_FOREVER);
+    PyObject *const item = get_until(w, self, TRT_FOREVER);
     if (!item && PyErr_ExceptionMatches(core->channel_closed) &&
         trt_load_acquire(&((ChannelObject *)self)->reason) == Py_None) {
         PyErr_Clear(); /* [close-reason] none: that is all */
@@ -531,7 +517,6 @@ PyDoc_STRVAR(channel_statistics_doc,
 static PyMethodDef channel_methods[] = {
     {"put", FAST(channel_put), put_doc},
     {"get", FAST(channel_get), get_doc},
-    {"_get", channel_get_as, METH_VARARGS, NULL},
     {"put_nowait", channel_put_nowait, METH_O, put_nowait_doc},
     {"get_nowait", channel_get_nowait, METH_NOARGS, get_nowait_doc},
     {"close", (PyCFunction)(void (*)(void))channel_close, METH_VARARGS | METH_KEYWORDS,

@@ -15,6 +15,7 @@ import taskrt
 from taskrt import (
     CancelScope,
     TaskGroup,
+    as_completed,
     fail_after,
     fetch_all,
     groups,
@@ -67,6 +68,18 @@ def all_of_them(interrupted: Interrupted) -> None:
     with interrupted:
         fetch_all(tasks)
     fetch_all(tasks)
+
+
+def in_order(interrupted: Interrupted) -> None:
+    """Each comes once, be it after the interrupt."""
+    tasks = [spawn(sleep, SOON) for _ in range(3)]
+    ended = as_completed(tasks)
+    came = []
+    with interrupted:
+        for task in ended:
+            came.append(task)
+    came.extend(ended)
+    assert len(came) == len(set(came)) == len(tasks)
 
 
 def after(interrupted: Interrupted) -> None:
