@@ -27,7 +27,6 @@ _Ts = TypeVarTuple("_Ts")
 
 # What _core._make is told: 0 is a task that exit does not wait for while it is held.
 _HELD = 0
-_COUNTED = 1
 _KEEPER = 1 | 2 | 4  # counted, not on main if there are other threads, detached
 
 
@@ -264,30 +263,4 @@ def spawn_after(
             raise TypeError(
                 f"deps must be taskrt.Task objects, not {type(dep).__name__!r}"
             )
-    task = _core._make(_COUNTED, fn, *args, **kwargs)
-    left = len(found)
-    lock = threading.Lock()
-
-    def on_end(dep: Task[object]) -> None:
-        nonlocal left
-        if dep.state != "done":
-            task.cancel(_cause(dep))
-            return
-        with lock:
-            left -= 1
-            is_last = left == 0
-        if is_last:
-            _core._submit(task)
-
-    for dep in found:
-        dep.add_done_callback(on_end)
-    if not found:
-        _core._submit(task)
-    return task
-
-
-def _cause(dep: Task[object]) -> str:
-    error = _core._error_of(dep)
-    if error is None:
-        return f"{dep.name}, which it was to follow, was cancelled"
-    return f"{dep.name}, which it was to follow, failed: {error!r}"
+    return _core._spawn_after(found, fn, *args, **kwargs)

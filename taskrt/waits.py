@@ -1,13 +1,10 @@
 """Waits for several tasks: any of them, all, in the order in which they end."""
 
-import queue
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar, overload
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, overload
 
 from taskrt import _core
-from taskrt._core import Channel, Event, Task
+from taskrt._core import Task
 from taskrt.errors import Cancelled
 
 __all__ = [
@@ -24,43 +21,6 @@ _R1 = TypeVar("_R1")
 _R2 = TypeVar("_R2")
 _R3 = TypeVar("_R3")
 _R4 = TypeVar("_R4")
-
-
-class _Arrivals(Generic[_R]):
-    """Tasks, taken out in the order in which they end. For one that waits."""
-
-    def __init__(self, timeout: float | None) -> None:
-        self._deadline = None if timeout is None else time.monotonic() + timeout
-        # A done callback in Python could lose its task to an interrupt.
-        self._ended: Channel[Task[_R]] = Channel(None)
-        # What is not taken out yet; each holds a node in its task's list of waiters.
-        self._subscriptions: dict[Task[_R], _core._Subscription] = {}
-
-    def __len__(self) -> int:
-        return len(self._subscriptions)
-
-    def __repr__(self) -> str:
-        return f"one of {list(self._subscriptions)}"
-
-    def add(self, task: Task[_R]) -> None:
-        if task not in self._subscriptions:
-            self._subscriptions[task] = _core._subscribe(task, self._ended.put_nowait)
-
-    def take(self) -> Task[_R] | None:
-        """Wait for the next one; None when time is up. A suspension point."""
-        left = None if self._deadline is None else self._deadline - time.monotonic()
-        try:
-            task = self._ended._get(left, self)
-        except queue.Empty:
-            return None
-        self._subscriptions.pop(task, None)
-        return task
-
-    def close(self) -> None:
-        """Leave nothing behind at tasks that have not ended."""
-        while self._subscriptions:
-            _, subscription = self._subscriptions.popitem()
-            subscription.cancel()
 
 
 def _as_list(tasks: Iterable[Task[_R]]) -> list[Task[_R]]:
@@ -104,38 +64,14 @@ def wait_any(
     found = _as_list(tasks)
     _core.checkpoint()
     if found and not any(task.done() for task in found):
-        arrivals = _Arrivals[_R](timeout)
+        arrivals: _core._Arrivals[_R] = _core._Arrivals(timeout)
         try:
             for task in found:
-                arrivals.add(task)
-            arrivals.take()
+                arrivals._add(task)
+            arrivals._take()
         finally:
-            arrivals.close()
+            arrivals._close()
     return _split(found)
-
-
-def _wait_for_all_or_a_failure(tasks: list[Task[_R]], timeout: float | None) -> None:
-    """Wait once, not once for each: who ends tells whether that was what counts."""
-    event = Event()
-    ended: deque[Task[_R]] = deque()
-    waited_for = {task for task in tasks if not task.done()}
-    count = len(waited_for)  # constant: whoever is the last to be added sees it reached
-    if not waited_for or any(map(_has_failed, tasks)):
-        return
-
-    def on_end(task: Task[_R]) -> None:
-        ended.append(task)
-        if len(ended) == count or _has_failed(task):
-            event.set()
-
-    subscriptions = []
-    try:
-        for task in waited_for:
-            subscriptions.append(_core._subscribe(task, on_end))
-        event._wait(timeout, tasks)
-    finally:
-        for subscription in subscriptions:
-            subscription.cancel()
 
 
 def wait_all(
@@ -161,7 +97,7 @@ def wait_all(
         _core.wait(*found, timeout=timeout)
         return _split(found)
     _core.checkpoint()
-    _wait_for_all_or_a_failure(found, timeout)
+    _core._wait_all(found, timeout)
     return _split(found)
 
 
@@ -222,7 +158,7 @@ def fetch_all(tasks: Iterable[Task[_R]], fail_fast: bool = True) -> list[_R]:
     return [task.result() for task in found]
 
 
-class as_completed(Iterator[Task[_R]]):  # noqa: N801  (used as a function)
+class as_completed(_core._Arrivals[_R]):  # noqa: N801  (used as a function)
     """Yield tasks as they end: for task in as_completed(tasks):
 
     timeout  seconds from this call to the end of the iteration, None for no limit
@@ -240,29 +176,13 @@ class as_completed(Iterator[Task[_R]]):  # noqa: N801  (used as a function)
     __module__ = "taskrt"
 
     def __init__(self, tasks: Iterable[Task[_R]], timeout: float | None = None) -> None:
-        self._arrivals = _Arrivals[_R](timeout)
+        super().__init__(timeout)
         for task in _as_list(tasks):
-            self._arrivals.add(task)
+            self._add(task)
 
     def add(self, task: Task[_R]) -> None:
         """Yield this task too. Not a suspension point."""
-        self._arrivals.add(task)
-
-    def __iter__(self) -> "as_completed[_R]":
-        return self
-
-    def __next__(self) -> Task[_R]:
-        if not self._arrivals:
-            raise StopIteration
-        task = self._arrivals.take()
-        if task is None:
-            raise TimeoutError(f"{len(self._arrivals)} tasks have not ended in time")
-        return task
-
-    def __del__(self) -> None:
-        arrivals = getattr(self, "_arrivals", None)
-        if arrivals is not None:
-            arrivals.close()
+        self._add(task)
 
 
 def _check(who: str, callables: tuple[Callable[[], object], ...]) -> None:
@@ -346,18 +266,18 @@ def race(*callables: Callable[[], _R]) -> _R:
     tasks: list[Task[_R]] = []
     winner: Task[_R] | None = None
     with family:
-        arrivals = _Arrivals[_R](None)
+        arrivals: _core._Arrivals[_R] = _core._Arrivals(None)
         try:
             for fn in callables:
                 tasks.append(family._adopt(fn))
-                arrivals.add(tasks[-1])
-            while arrivals and winner is None:
-                ended = arrivals.take()
-                if ended is not None and not _has_failed(ended):
+                arrivals._add(tasks[-1])
+            for ended in arrivals:
+                if not _has_failed(ended):
                     winner = ended
                     family._scope.cancel("another one has won")
+                    break
         finally:
-            arrivals.close()
+            arrivals._close()
     if winner is None:
         raise BaseExceptionGroup("nobody has won the race", _errors_of(tasks))
     for task in tasks:

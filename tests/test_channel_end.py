@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import queue
+import sys
 import weakref
 
 import pytest
@@ -15,6 +16,7 @@ from taskrt import (
     CancelledError,
     Channel,
     ChannelClosed,
+    Event,
     Task,
     fetch,
     spawn,
@@ -163,6 +165,52 @@ def test_first_of_several_bound_tasks_closes(threads: int) -> None:
         channel.bind(gate.task)
         channel.bind(spawn(int))
         assert list(channel) == []
+
+
+def test_bind_leaves_nothing_at_the_task_once_it_is_closed_or_dropped() -> None:
+    with Gate() as gate:
+        before = sys.getrefcount(gate.task)
+        for _ in range(100):
+            closed: Channel[int] = Channel()
+            closed.bind(gate.task)
+            closed.bind(spawn(int))
+            closed.bind(gate.task)
+            until(lambda channel=closed: channel.closed)
+            closed.bind(gate.task)
+        until(lambda: sys.getrefcount(gate.task) == before)
+        for _ in range(100):
+            Channel[int]().bind(gate.task)
+        cycle: Channel[object] = Channel(1)
+        cycle.put(cycle)
+        cycle.bind(gate.task)
+        dropped = weakref.ref(cycle)
+        del cycle
+        until(lambda: gc.collect() is not None and dropped() is None)
+        until(lambda: sys.getrefcount(gate.task) == before)
+        assert not gate.task.done()
+
+
+def test_channels_are_bound_closed_and_dropped_while_the_task_ends() -> None:
+    for _ in range(200):
+        event = Event()
+        task = spawn(event.wait)
+        channels: list[Channel[int]] = [Channel() for _ in range(8)]
+
+        def bind(channel: Channel[int], task: Task[bool] = task) -> None:
+            channel.bind(task)
+
+        def drop(channels: list[Channel[int]] = channels) -> None:
+            channels.pop().close()
+            channels.pop()
+
+        for channel in channels:
+            channel.bind(task)
+        tasks = [spawn(event.set), spawn(drop), *[spawn(bind, c) for c in channels]]
+        tasks.append(spawn(drop))
+        del channel
+        wait(task, *tasks)
+        assert len(channels) == 4
+        until(lambda channels=channels: all(c.closed for c in channels))
 
 
 def test_failure_that_nobody_got_is_reported() -> None:

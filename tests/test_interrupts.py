@@ -12,8 +12,18 @@ SCRIPT = Path(__file__).parent / "isolated" / "interrupts.py"
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize(
-    "block", ["limit", "group", "limited_group", "both", "fastest"]
+    "call",
+    [
+        "limit",
+        "group",
+        "limited_group",
+        "both",
+        "fastest",
+        "all_of_them",
+        "in_order",
+        "after",
+    ],
 )
-def test_no_scope_and_no_task_is_left_behind(block: str, threads: int) -> None:
-    result = run_script(SCRIPT, block, env={"TASKRT_NUM_THREADS": str(threads)})
+def test_nothing_is_lost_or_left_behind(call: str, threads: int) -> None:
+    result = run_script(SCRIPT, call, env={"TASKRT_NUM_THREADS": str(threads)})
     assert result.stdout == "done\n"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextvars
 import gc
+import sys
+import weakref
 
 import pytest
+from support.ends import cancelled, failed
 from support.gates import Gate, pinned, until
 
 import taskrt
@@ -161,6 +164,75 @@ def test_many_end_at_the_same_time() -> None:
         setter = spawn(event.set)
         assert [fetch(task) for task in tasks] == [0] * 50
         wait(setter, *deps)
+
+
+def test_a_long_chain_is_cancelled_to_its_end() -> None:
+    with Gate() as gate:
+        first = spawn_after(gate.task, int)
+        tasks: list[taskrt.Task[int]] = [first]
+        for _ in range(30_000):
+            tasks.append(spawn_after(tasks[-1], int))
+        first.cancel()
+        assert all(task.cancelled() for task in tasks)
+
+
+def test_a_cause_that_cannot_be_shown_cancels_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Shy(Exception):
+        def __repr__(self) -> str:
+            raise KeyboardInterrupt  # as a signal handler might, in the middle
+
+    reports: list[object] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda report: reports.append(report))
+    dep = Spawner(name="culprit")(fail, Shy())
+    dep.defuse()
+    with pytest.raises(CancelledError, match="culprit.* failed: a Shy"):
+        fetch(spawn_after(dep, int))
+    assert len(reports) == 1
+
+
+def test_nothing_stays_at_others_once_it_has_ended() -> None:
+    with Gate() as gate:
+        before = sys.getrefcount(gate.task)
+        for _ in range(100):
+            spawn_after(gate.task, int).cancel()
+        until(lambda: sys.getrefcount(gate.task) == before)
+        for bad in (spawn(fail, ValueError()), failed(KeyError()), cancelled()):
+            wait(spawn_after([gate.task, bad, gate.task], int))
+            bad.defuse()
+        until(lambda: sys.getrefcount(gate.task) == before)
+        assert not gate.task.done()
+
+
+def test_cancelled_while_the_others_end() -> None:
+    """Each either runs or is cancelled, whoever comes first."""
+    for round_ in range(100):
+        event, ran = Event(), taskrt.AtomicInt()
+        deps: list[taskrt.Task[object]] = [spawn(event.wait) for _ in range(4)]
+        if round_ % 4 == 0:
+            deps.append(spawn_after(deps[0], fail, KeyError()))
+            deps[-1].defuse()
+        tasks = [spawn_after(deps, ran.fetch_add, 1) for _ in range(6)]
+        others = [spawn(task.cancel, "by another") for task in tasks[::2]]
+        others.insert(round_ % 4, spawn(event.set))
+        wait(*tasks, *others, *deps)
+        assert ran.load() == sum(task.state == "done" for task in tasks)
+        assert all(task.state in ("done", "cancelled") for task in tasks)
+
+
+def test_what_has_ended_is_not_kept_for_the_others() -> None:
+    class Value:
+        pass
+
+    with Gate() as gate:
+        dep = spawn(Value)
+        value = weakref.ref(fetch(dep))
+        task = spawn_after([dep, gate.task], int)
+        del dep
+        until(lambda: gc.collect() is not None and value() is None)
+        gate.open()
+        assert fetch(task) == 0
 
 
 # --- report_errors --------------------------------------------------------------------

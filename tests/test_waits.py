@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from support.ends import cancelled, done, fail, failed, waiters_of
@@ -309,6 +309,26 @@ def test_an_iteration_that_is_broken_off_leaves_nothing() -> None:
                 break
         gc.collect()
         assert waiters_of(gate.task) == 0
+
+
+def test_an_iteration_in_a_cycle_is_collected_and_leaves_nothing() -> None:
+    task: Task[list[object]] = spawn(list)
+    with Gate() as gate:
+        ended = as_completed([task, gate.task])
+        fetch(task).append(ended)
+        dropped = weakref.ref(ended)
+        del task, ended
+        until(lambda: gc.collect() is not None and dropped() is None)
+        assert waiters_of(gate.task) == 0
+
+
+def test_it_is_an_iterator_and_generic() -> None:
+    task = done()
+    ended = as_completed[object]([task])
+    assert isinstance(ended, Iterator)
+    assert isinstance(ended, as_completed)
+    assert next(ended, None) is task
+    assert next(ended, None) is None
 
 
 def test_one_named_twice_comes_once() -> None:

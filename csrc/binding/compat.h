@@ -105,6 +105,22 @@ trt_py_loaded_module(PyObject *name)
     return module;
 }
 
+/* What a weak reference refers to: a new reference, or NULL without an error. */
+static inline PyObject *
+trt_py_weakref_get(PyObject *ref)
+{
+    PyObject *object = NULL;
+#if PY_VERSION_HEX >= 0x030D0000
+    if (PyWeakref_GetRef(ref, &object) < 0) {
+        PyErr_Clear();
+    }
+#else
+    object = PyWeakref_GET_OBJECT(ref); /* borrowed */
+    object = object == Py_None ? NULL : Py_NewRef(object);
+#endif
+    return object;
+}
+
 /* Let the interpreter prepare for its first thread beside main, here and now.
  * Free-threaded 3.13 stops the world for that, when the first state for another thread
  * is made; if that were a thread of the pool while this one forks, the child would

@@ -56,10 +56,8 @@ enum {
     TASK_HELD = TRT_TASK_FIRST_OWN_FLAG << 2,
     TASK_RELEASED = TRT_TASK_FIRST_OWN_FLAG << 3, /* or cancelled; set once */
     TASK_COUNTED = TRT_TASK_FIRST_OWN_FLAG << 5,  /* before it was released */
-    /* A failure that nobody has observed is reported when the task ends. */
-    TASK_REPORTS = TRT_TASK_FIRST_OWN_FLAG << 4,
-    /* Held until schedule() or a wait for it, see spawn_schedule(). */
-    TASK_LAZY = TRT_TASK_FIRST_OWN_FLAG << 6,
+    TASK_REPORTS = TRT_TASK_FIRST_OWN_FLAG << 4,  /* a failure that nobody observes */
+    TASK_LAZY = TRT_TASK_FIRST_OWN_FLAG << 6,     /* held until schedule(), or a wait */
 };
 
 /* A task. Not tracked by the collector while a queue or a thread holds it, since it
@@ -231,7 +229,9 @@ struct Fiber {
     ScopeObject *scope;     /* innermost scope of what runs here, or NULL */
     Fiber *previous, *next; /* all runners of the worker */
     Fiber *next_idle;       /* runners that wait for a task */
-    wake_reason reason;     /* of the last wait that was cut short */
+    uint32_t cancels;       /* of tasks that follow others, one within another */
+    struct LateCancel *late_cancels; /* put off until those are done */
+    wake_reason reason;              /* of the last wait that was cut short */
     /* Guarded by core->waits: */
     trt_work *work;      /* native work that runs here, innermost first, or NULL */
     trt_work *serves;    /* native work that `host` here calls Python for, or NULL */
@@ -368,11 +368,9 @@ struct Worker {
 };
 
 typedef struct Core {
-    PyTypeObject *task_type;
-    PyTypeObject *spawner_type;
-    PyTypeObject *scope_type;
+    PyTypeObject *task_type, *spawner_type, *scope_type;
     PyTypeObject *operation_type; /* for select() */
-    PyTypeObject *subscription_type;
+    PyTypeObject *subscription_type, *countdown_type;
     PyTypeObject *waiter_type, *lock_type, *rlock_type, *semaphore_type;
     PyTypeObject *loan_type, *channel_type, *family_type;
     PyObject *cancelled_error, *cancelled, *deadlock_error, *lost_error, *native_error;

@@ -15,32 +15,17 @@ core_current_task(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     return Py_NewRef(task ? (PyObject *)task : Py_None);
 }
 
-/* The result of a task in this state; None if it is in another. */
+/* _value_of(task): what it has returned, or None if it has not. No checkpoint. */
 static PyObject *
-result_in_state(PyObject *op, enum trt_task_state state)
+core_value_of(PyObject *Py_UNUSED(module), PyObject *op)
 {
     if (!Py_IS_TYPE(op, core->task_type)) {
         PyErr_SetString(PyExc_TypeError, "expected a Task");
         return NULL;
     }
     TaskObject *const task = (TaskObject *)op;
-    const bool matches = trt_task_get_state(&task->base) == state;
-    return Py_NewRef(matches ? task->result : Py_None);
-}
-
-/* _error_of(task): what it has failed with, or None. Neither a checkpoint, nor does it
- * count as observing the failure. */
-static PyObject *
-core_error_of(PyObject *Py_UNUSED(module), PyObject *task)
-{
-    return result_in_state(task, TRT_TASK_FAILED);
-}
-
-/* _value_of(task): what it has returned, or None if it has not. No checkpoint. */
-static PyObject *
-core_value_of(PyObject *Py_UNUSED(module), PyObject *task)
-{
-    return result_in_state(task, TRT_TASK_DONE);
+    const bool done = trt_task_get_state(&task->base) == TRT_TASK_DONE;
+    return Py_NewRef(done ? task->result : Py_None);
 }
 
 PyObject *
@@ -244,7 +229,10 @@ static PyMethodDef functions[] = {
     {"_raise_when_caught", (PyCFunction)(void (*)(void))core_raise_when_caught,
      METH_FASTCALL, "For fail_after."},
     {"_subscribe", (PyCFunction)(void (*)(void))core_subscribe, METH_FASTCALL,
+     "For interop."},
+    {"_wait_all", (PyCFunction)(void (*)(void))core_wait_all, METH_FASTCALL,
      "For waits."},
+    {"_spawn_after", FAST(core_spawn_after), "For timers."},
     {"_lend", core_lend, METH_NOARGS, "For interop.aio."},
     {"_run_own", core_run_own, METH_NOARGS, "For interop.aio."},
     {"_expect", core_expect, METH_O, "For interop.aio."},
@@ -253,7 +241,6 @@ static PyMethodDef functions[] = {
      NULL},
     {"_condition_wake", (PyCFunction)(void (*)(void))core_condition_wake, METH_FASTCALL,
      NULL},
-    {"_error_of", core_error_of, METH_O, "For groups and timers."},
     {"_value_of", core_value_of, METH_O, "For groups."},
     {"_spares", core_spares, METH_NOARGS, "For tests."},
     {"_blocking_begin", core_blocking_begin, METH_NOARGS, "For blocking_calls."},
@@ -340,6 +327,7 @@ add_primitives(PyObject *module, Core *state)
                    add_type(module, &event_spec, NULL) &&
                    add_type(module, &tally_spec, NULL) &&
                    add_type(module, &guard_spec, NULL) &&
+                   add_type(module, &arrivals_spec, NULL) &&
                    add_type(module, &atomic_spec, NULL)
                ? 0
                : -1;
@@ -450,6 +438,7 @@ core_exec(PyObject *module)
     state->family_type = add_type(module, &family_spec, NULL);
     state->operation_type = add_type(module, &operation_spec, NULL);
     state->subscription_type = add_type(module, &subscription_spec, NULL);
+    state->countdown_type = add_type(module, &countdown_spec, NULL);
     state->minus_one = PyLong_FromLong(-1);
     state->runner_function = PyCFunction_New(&runner_def, NULL);
     state->hub_function = PyCFunction_New(&hub_def, NULL);
@@ -457,10 +446,10 @@ core_exec(PyObject *module)
     state->interrupt_function = PyCFunction_New(&interrupt_def, NULL);
     if (!state->task_type || !state->spawner_type || !state->scope_type ||
         !state->family_type || !state->operation_type || !state->subscription_type ||
-        !state->minus_one || !state->runner_function || !state->hub_function ||
-        !state->host_function || !state->interrupt_function || get_names(state) < 0 ||
-        add_primitives(module, state) < 0 || get_errors(state) < 0 ||
-        get_inherit(state) < 0 ||
+        !state->countdown_type || !state->minus_one || !state->runner_function ||
+        !state->hub_function || !state->host_function || !state->interrupt_function ||
+        get_names(state) < 0 || add_primitives(module, state) < 0 ||
+        get_errors(state) < 0 || get_inherit(state) < 0 ||
         PyModule_AddStringConstant(module, "__version__", TASKRT_VERSION) < 0 ||
         capi_add(module) < 0) {
         return -1;

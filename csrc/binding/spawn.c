@@ -152,11 +152,35 @@ spawn_enqueue(Worker *w, TaskObject *task)
  * count as ended: whoever sets TASK_RELEASED first, the one that submits or the one
  * that cancels, knows that it was not counted yet. */
 
-enum {
-    MAKE_COUNTED = 1, /* exit waits for it from now on */
-    MAKE_FOREIGN = 2, /* main leaves it to others, if there are any */
-    MAKE_DETACHED = 4,
-};
+TaskObject *
+spawn_held(long how, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    Worker *const w = prepare(
+        how & MAKE_LAZY ? "Task()" : "spawn_after() or spawn_later()", args, nargs);
+    if (!w) {
+        return NULL;
+    }
+    TaskObject *const task = task_new(args[0], args + 1, nargs - 1, kwnames);
+    if (!task) {
+        return NULL;
+    }
+    if (core->debug) {
+        debug_note_spawn(task);
+    }
+    const bool counted = how & MAKE_COUNTED;
+    trt_task_set_flags(&task->base,
+                       TASK_HELD | (how & MAKE_LAZY ? (uint32_t)TASK_LAZY : 0u) |
+                           (how & MAKE_DETACHED ? (uint32_t)TRT_TASK_DETACHED : 0u));
+    inherit_foreign(w, task);
+    if (how & MAKE_FOREIGN && trt_load_relaxed(&core->threads) > 1) {
+        trt_task_set_flags(&task->base, TASK_FOREIGN);
+    }
+    if (counted) {
+        trt_task_set_flags(&task->base, TASK_COUNTED);
+        count_new(w, task);
+    }
+    return task;
+}
 
 /* _make(how, fn, /, *args, **kwargs): a task that _submit() lets run. `how`: the sum of
  * what the enum says. */
@@ -168,30 +192,7 @@ core_make(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
     if (how == -1 && PyErr_Occurred()) {
         return NULL;
     }
-    Worker *const w = prepare("spawn_after() or spawn_later()", args + 1, nargs - 1);
-    if (!w) {
-        return NULL;
-    }
-    TaskObject *const task = task_new(args[1], args + 2, nargs - 2, kwnames);
-    if (!task) {
-        return NULL;
-    }
-    if (core->debug) {
-        debug_note_spawn(task);
-    }
-    const bool counted = how & MAKE_COUNTED;
-    trt_task_set_flags(&task->base,
-                       TASK_HELD |
-                           (how & MAKE_DETACHED ? (uint32_t)TRT_TASK_DETACHED : 0u));
-    inherit_foreign(w, task);
-    if (how & MAKE_FOREIGN && trt_load_relaxed(&core->threads) > 1) {
-        trt_task_set_flags(&task->base, TASK_FOREIGN);
-    }
-    if (counted) {
-        trt_task_set_flags(&task->base, TASK_COUNTED);
-        count_new(w, task);
-    }
-    return (PyObject *)task;
+    return (PyObject *)spawn_held(how, args + 1, nargs - 1, kwnames);
 }
 
 /* Task(fn, /, *args, **kwargs) is held until schedule(), or until somebody waits for
@@ -201,18 +202,10 @@ static PyObject *
 make_lazy(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t nargs,
           PyObject *kwnames)
 {
-    Worker *const w = prepare("Task()", args, nargs);
-    TaskObject *const task =
-        w ? task_new(args[0], args + 1, nargs - 1, kwnames) : NULL;
-    if (!task) {
-        return NULL;
+    TaskObject *const task = spawn_held(MAKE_LAZY, args, nargs, kwnames);
+    if (task) {
+        PyObject_GC_Track(task);
     }
-    if (core->debug) {
-        debug_note_spawn(task);
-    }
-    trt_task_set_flags(&task->base, TASK_HELD | TASK_LAZY);
-    inherit_foreign(w, task);
-    PyObject_GC_Track(task);
     return (PyObject *)task;
 }
 
@@ -228,6 +221,23 @@ spawn_new_lazy(PyTypeObject *Py_UNUSED(type), PyObject *args, PyObject *kwargs)
     return task;
 }
 
+/* Let a held task run, unless somebody has, or has cancelled it. 0 or −1. */
+static int
+let_run(Worker *w, TaskObject *task)
+{
+    const uint32_t before = trt_task_set_flags(&task->base, TASK_RELEASED);
+    if (before & TASK_RELEASED) {
+        return 0;
+    }
+    if (before & TASK_LAZY) {
+        PyObject_GC_UnTrack(task);
+    }
+    if (!(before & TASK_COUNTED)) {
+        count_new(w, task);
+    }
+    return spawn_enqueue(w, task);
+}
+
 int
 spawn_schedule(TaskObject *task)
 {
@@ -235,15 +245,7 @@ spawn_schedule(TaskObject *task)
         return 0;
     }
     Worker *const w = accepting();
-    if (!w) {
-        return -1;
-    }
-    if (!spawn_release(task)) {
-        return 0; /* another was faster, or has cancelled it */
-    }
-    PyObject_GC_UnTrack(task);
-    count_new(w, task);
-    return spawn_enqueue(w, task);
+    return w ? let_run(w, task) : -1;
 }
 
 bool
@@ -270,14 +272,7 @@ core_submit(PyObject *Py_UNUSED(module), PyObject *op)
     if (task->generation != trt_load_relaxed(&core->generation)) {
         Py_RETURN_NONE;
     }
-    const uint32_t before = trt_task_set_flags(&task->base, TASK_RELEASED);
-    if (before & TASK_RELEASED) {
-        Py_RETURN_NONE;
-    }
-    if (!(before & TASK_COUNTED)) {
-        count_new(w, task);
-    }
-    return enqueue(w, task) ? PyErr_NoMemory() : Py_NewRef(Py_None);
+    return let_run(w, task) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* ---- Spawner --------------------------------------------------------------------- */

@@ -11,6 +11,16 @@ TaskObject *spawn_born(Worker **worker, ScopeObject *scope, PyObject *const *arg
                        Py_ssize_t nargs, PyObject *kwnames);
 /* Put it where a thread finds it. 0; or −1 with an error set, and it is cancelled. */
 int spawn_enqueue(Worker *w, TaskObject *task);
+/* How a task is made that is submitted later. */
+enum {
+    MAKE_COUNTED = 1, /* exit waits for it from now on */
+    MAKE_FOREIGN = 2, /* main leaves it to others, if there are any */
+    MAKE_DETACHED = 4,
+    MAKE_LAZY = 8, /* it is submitted by who first waits for it, if not before */
+};
+/* Make such a task: a call of args[0] with the others. NULL with an error set. */
+TaskObject *spawn_held(long how, PyObject *const *args, Py_ssize_t nargs,
+                       PyObject *kwnames);
 PyObject *core_make(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *core_submit(PyObject *, PyObject *);
 PyObject *spawn_new_lazy(PyTypeObject *, PyObject *, PyObject *);
@@ -26,6 +36,12 @@ extern PyType_Spec family_spec; /* family.c */
 extern PyType_Spec subscription_spec; /* subscription.c */
 bool subscription_is_waiter(const trt_waiter *waiter);
 PyObject *core_subscribe(PyObject *, PyObject *const *, Py_ssize_t);
+
+extern PyType_Spec countdown_spec; /* countdown.c */
+PyObject *core_wait_all(PyObject *, PyObject *const *, Py_ssize_t);
+PyObject *core_spawn_after(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+
+extern PyType_Spec arrivals_spec; /* arrivals.c */
 
 /* debug.c: note where a task is spawned, and what its function sees there. For
  * core->debug; before it is submitted, by who has made it. */

@@ -2,7 +2,7 @@
 #ifndef TRT_BINDING_SYNC_H
 #define TRT_BINDING_SYNC_H
 
-#include "core.h"
+#include "subscription.h"
 
 #include <structmember.h>
 
@@ -54,6 +54,9 @@ typedef struct ChannelObject {
      * once, by the first that closes it, before that; NULL until then, and once it is
      * garbage [close-reason]. */
     _Atomic(PyObject *) reason;
+    /* At the tasks that it was bound to, owned. Who binds adds one, and closes it once
+     * more if that came too late; who closes it takes all [channel-bindings]. */
+    _Atomic(SubscriptionObject *) bindings;
 } ChannelObject;
 
 /* Something that a task may wait to do: with a channel; or see an event set, and reset

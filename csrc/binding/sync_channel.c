@@ -64,6 +64,14 @@ channel_raise_closed(ChannelObject *self, bool is_put)
     trt_py_set_error(error);
 }
 
+/* Leave nothing at tasks that have not ended: their ends change nothing any more. */
+static void
+drop_bindings(ChannelObject *self)
+{
+    subscription_cancel_list(
+        trt_exchange_acq_rel(&self->bindings, NULL)); /* [channel-bindings] */
+}
+
 /* Close the channel for this reason, unless it has been closed. Steals the reason. */
 static void
 close_for(ChannelObject *self, PyObject *reason)
@@ -73,6 +81,7 @@ close_for(ChannelObject *self, PyObject *reason)
         Py_DECREF(reason);
     }
     trt_channel_close(&self->channel);
+    drop_bindings(self);
 }
 
 static PyObject *
@@ -103,28 +112,43 @@ channel_close(PyObject *self, PyObject *args, PyObject *kwargs)
     Py_RETURN_NONE;
 }
 
-static PyObject *
-channel_on_end(PyObject *self, PyObject *task)
+/* The subscription's, with a weak reference: a channel that is dropped does not stay
+ * for the end of a task. */
+static void
+hear_end(PyObject *ref, TaskObject *task)
 {
-    const bool done = trt_task_get_state(&((TaskObject *)task)->base) == TRT_TASK_DONE;
-    close_for((ChannelObject *)self, Py_NewRef(done ? Py_None : task));
-    Py_RETURN_NONE;
+    PyObject *const self = trt_py_weakref_get(ref);
+    if (self) {
+        const bool done = trt_task_get_state(&task->base) == TRT_TASK_DONE;
+        close_for((ChannelObject *)self, Py_NewRef(done ? Py_None : (PyObject *)task));
+        Py_DECREF(self);
+    }
 }
 
-static PyMethodDef on_end_def = {"close_channel", channel_on_end, METH_O, NULL};
-
 static PyObject *
-channel_bind(PyObject *self, PyObject *task)
+channel_bind(PyObject *op, PyObject *task)
 {
+    ChannelObject *const self = (ChannelObject *)op;
     if (!Py_IS_TYPE(task, core->task_type)) {
         return PyErr_Format(PyExc_TypeError, "bind() takes a taskrt.Task, not '%.100s'",
                             Py_TYPE(task)->tp_name);
     }
-    PyObject *const on_end = PyCFunction_New(&on_end_def, self);
-    PyObject *const result =
-        on_end ? PyObject_CallMethod(task, "add_done_callback", "O", on_end) : NULL;
-    Py_XDECREF(on_end);
-    return result;
+    PyObject *const ref = PyWeakref_NewRef(op, NULL);
+    SubscriptionObject *const binding =
+        ref ? subscription_new((TaskObject *)task, ref, hear_end) : NULL;
+    Py_XDECREF(ref);
+    if (!binding) {
+        return NULL;
+    }
+    subscription_start(binding);
+    binding->next = trt_load_relaxed(&self->bindings);
+    while (!trt_cas_acq_rel(&self->bindings, &binding->next, binding)) {
+        /* [channel-bindings] before the look whether it is closed */
+    }
+    if (trt_load_acquire(&self->reason)) { /* [close-reason] */
+        drop_bindings(self);
+    }
+    Py_RETURN_NONE;
 }
 
 /* ---- putting and getting --------------------------------------------------------- */
@@ -143,9 +167,9 @@ put_until(Worker *w, PyObject *self, PyObject *item, uint64_t deadline)
 }
 
 static PyObject *
-get_until(Worker *w, PyObject *self, PyObject *what, uint64_t deadline)
+get_until(Worker *w, PyObject *self, uint64_t deadline)
 {
-    Step step = {.channel = (ChannelObject *)self, .what = what};
+    Step step = {.channel = (ChannelObject *)self};
     PyObject *item;
     bool taken;
     const int status = choice_take_step(w, &step, &item, &taken, deadline);
@@ -182,21 +206,7 @@ channel_get(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *k
         wait_checkpoint(w->current) < 0) {
         return NULL;
     }
-    return get_until(w, self, NULL, deadline);
-}
-
-/* _get(timeout, what): get() for something that is made of this, for reports. */
-static PyObject *
-channel_get_as(PyObject *self, PyObject *args)
-{
-    PyObject *timeout, *what;
-    uint64_t deadline;
-    Worker *const w = worker_self();
-    if (!w || !PyArg_UnpackTuple(args, "_get", 2, 2, &timeout, &what) ||
-        wait_deadline(timeout, &deadline) < 0 || wait_checkpoint(w->current) < 0) {
-        return NULL;
-    }
-    return get_until(w, self, what, deadline);
+    return get_until(w, self, deadline);
 }
 
 static PyObject *
@@ -210,7 +220,7 @@ static PyObject *
 channel_get_nowait(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     Worker *const w = worker_self();
-    return w ? get_until(w, self, NULL, SYNC_NOW) : NULL;
+    return w ? get_until(w, self, SYNC_NOW) : NULL;
 }
 
 static PyObject *
@@ -220,7 +230,7 @@ channel_next(PyObject *self)
     if (!w || wait_checkpoint(w->current) < 0) {
         return NULL;
     }
-    PyObject *const item = get_until(w, self, NULL, TRT_FOREVER);
+    PyObject *const item = get_until(w, self, TRT_FOREVER);
     if (!item && PyErr_ExceptionMatches(core->channel_closed) &&
         trt_load_acquire(&((ChannelObject *)self)->reason) == Py_None) {
         PyErr_Clear(); /* [close-reason] none: that is all */
@@ -364,6 +374,9 @@ channel_traverse(ChannelObject *self, visitproc visit, void *arg)
     Visit each = {visit, arg};
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(trt_load_relaxed(&self->reason));
+    for (SubscriptionObject *s = trt_load_relaxed(&self->bindings); s; s = s->next) {
+        Py_VISIT(s);
+    }
     return trt_channel_visit(&self->channel, visit_item, &each);
 }
 
@@ -377,6 +390,7 @@ static int
 channel_clear(ChannelObject *self)
 {
     PyObject *const reason = trt_exchange_relaxed(&self->reason, NULL);
+    drop_bindings(self);
     trt_channel_clear(&self->channel, drop_item, NULL);
     Py_XDECREF(reason);
     return 0;
@@ -503,7 +517,6 @@ PyDoc_STRVAR(channel_statistics_doc,
 static PyMethodDef channel_methods[] = {
     {"put", FAST(channel_put), put_doc},
     {"get", FAST(channel_get), get_doc},
-    {"_get", channel_get_as, METH_VARARGS, NULL},
     {"put_nowait", channel_put_nowait, METH_O, put_nowait_doc},
     {"get_nowait", channel_get_nowait, METH_NOARGS, get_nowait_doc},
     {"close", (PyCFunction)(void (*)(void))channel_close, METH_VARARGS | METH_KEYWORDS,
