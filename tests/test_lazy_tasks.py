@@ -174,7 +174,7 @@ def test_a_cycle_through_it_dies() -> None:
 
 def test_a_cycle_that_ran_dies() -> None:
     held: list[object] = []
-    task = Task(lambda: held)
+    task = Task(lambda value: value, held)
     held.append(task)
     assert fetch(task) is held
     alive = weakref.ref(task)
