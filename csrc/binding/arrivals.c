@@ -60,8 +60,7 @@ arrivals_add(PyObject *op, PyObject *task)
     if (found) {
         return found < 0 ? NULL : Py_NewRef(Py_None);
     }
-    if (!task_is_finished((TaskObject *)task) &&
-        wait_begin((TaskObject *)task) < 0) {
+    if (!task_is_finished((TaskObject *)task) && wait_begin((TaskObject *)task) < 0) {
         return NULL;
     }
     SubscriptionObject *const subscription = subscribe(self, task);

@@ -515,14 +515,15 @@ task_schedule(PyObject *op, PyObject *Py_UNUSED(ignored))
     return !task_is_finished(self) && wait_begin(self) < 0 ? NULL : Py_NewRef(op);
 }
 
-PyDoc_STRVAR(schedule_doc,
-             "schedule($self, /)\n--\n\n"
-             "Let a task that was made by Task(fn, ...) run; return the task.\n\n"
-             "Nothing if that was done before, by this or by a wait for it, or if it was "
-             "cancelled,\n"
-             "and for tasks that were made in another way. Raises RuntimeError if the "
-             "runtime is\n"
-             "shutting down, TaskLostError in a forked child. Not a suspension point.");
+PyDoc_STRVAR(
+    schedule_doc,
+    "schedule($self, /)\n--\n\n"
+    "Let a task that was made by Task(fn, ...) run; return the task.\n\n"
+    "Nothing if that was done before, by this or by a wait for it, or if it was "
+    "cancelled,\n"
+    "and for tasks that were made in another way. Raises RuntimeError if the "
+    "runtime is\n"
+    "shutting down, TaskLostError in a forked child. Not a suspension point.");
 PyDoc_STRVAR(wait_op_doc,
              "wait_op($self, /)\n--\n\n"
              "Return an operation for select() that waits for the end of the task, "
