@@ -62,6 +62,7 @@ from taskrt.tasks import (
 )
 from taskrt.timeouts import fail_after, move_on_after
 from taskrt.timers import Timer, spawn_after, spawn_later
+from taskrt.tokens import CancelSource, CancelToken
 from taskrt.waits import as_completed, fetch_all, join, race, wait_all, wait_any
 
 __all__ = [
@@ -70,6 +71,8 @@ __all__ = [
     "Barrier",
     "BoundedSemaphore",
     "CancelScope",
+    "CancelSource",
+    "CancelToken",
     "Cancelled",
     "CancelledError",
     "Channel",

@@ -16,6 +16,8 @@ PUBLIC_NAMES = [
     "Barrier",
     "BoundedSemaphore",
     "CancelScope",
+    "CancelSource",
+    "CancelToken",
     "Cancelled",
     "CancelledError",
     "Channel",
@@ -119,6 +121,7 @@ TASK_NAMES = [
     "report_errors",
     "result",
     "running",
+    "schedule",
     "state",
     "wait_op",
 ]

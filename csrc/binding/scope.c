@@ -12,7 +12,10 @@
  * it sees, and whoever meets one that has passed cancels that scope. */
 #include "core.h"
 
+#include <structmember.h>
+
 #include <math.h>
+#include <stddef.h>
 
 static inline bool
 is_late(const ScopeObject *scope)
@@ -335,7 +338,11 @@ scope_dealloc(ScopeObject *self)
 {
     PyTypeObject *const type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    Py_TRASHCAN_BEGIN(self, scope_dealloc) scope_clear(self);
+    Py_TRASHCAN_BEGIN(self, scope_dealloc) if (self->weakrefs)
+    {
+        PyObject_ClearWeakRefs((PyObject *)self);
+    }
+    scope_clear(self);
     Py_CLEAR(self->parent);
     Py_CLEAR(self->limit);
     type->tp_free(self);
@@ -445,11 +452,21 @@ static PyGetSetDef scope_getset[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
+static PyMemberDef scope_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(ScopeObject, weakrefs), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
 static PyType_Slot scope_slots[] = {
-    {Py_tp_doc, (void *)scope_doc},   {Py_tp_new, scope_new},
-    {Py_tp_methods, scope_methods},   {Py_tp_getset, scope_getset},
-    {Py_tp_traverse, scope_traverse}, {Py_tp_clear, scope_clear},
-    {Py_tp_dealloc, scope_dealloc},   {0, NULL},
+    {Py_tp_doc, (void *)scope_doc},
+    {Py_tp_new, scope_new},
+    {Py_tp_methods, scope_methods},
+    {Py_tp_getset, scope_getset},
+    {Py_tp_traverse, scope_traverse},
+    {Py_tp_clear, scope_clear},
+    {Py_tp_dealloc, scope_dealloc},
+    {Py_tp_members, scope_members},
+    {0, NULL},
 };
 
 PyType_Spec scope_spec = {

@@ -6,6 +6,7 @@ extern PyType_Spec scope_spec;
 
 struct ScopeObject {
     PyObject_HEAD
+    PyObject *weakrefs;
     /* Set once, by any thread, before it looks for waits; read by whoever is in the
      * scope, after it has entered its wait [cancel-wait]. */
     _Atomic(uint32_t) cancelled;
