@@ -329,7 +329,6 @@ on_fork_child(void)
     core->main = NULL;
     core->free_foreign = NULL;
     core->works = NULL;
-    core->alarm.runs = false;
     core->pool_count = 0;
     for (size_t i = 0; i < sizeof core->pool_workers / sizeof core->pool_workers[0];
          i++) {
@@ -343,7 +342,8 @@ on_fork_child(void)
     trt_store_relaxed(&core->detached_live, 0);
     trt_store_relaxed(&core->foreign_running, 0);
     calls_forget();
-    blocking_forget();
+    alarm_forget();
+    trt_store_relaxed(&core->spares, 0);
     trt_store_relaxed(&core->main_waits, false);
     trt_store_relaxed(&core->closing, false);
     trt_store_relaxed(&core->draining, false);
