@@ -291,8 +291,7 @@ lifecycle_leave_behind(Worker *w)
          * memory for that it stays pending. */
         trt_store_relaxed(&task_from_item(lost)->pinned_to, NULL);
         (void)trt_injector_push(&w->base.pool->injector, lost);
-        trt_sleep_notify(&w->base.pool->sleep);
-        trt_pool_rouse(w->base.pool);
+        trt_pool_notify(w->base.pool);
     }
 }
 
