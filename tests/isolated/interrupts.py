@@ -7,7 +7,7 @@ has ended.
 
 import sys
 
-from support.interrupts import at_each_step
+from support.interrupts import at_each_call
 
 import taskrt
 from taskrt import (
@@ -51,7 +51,7 @@ def fastest() -> None:
 
 
 body = globals()[sys.argv[1]]
-for step, interrupted in enumerate(at_each_step(groups, timeouts, waits)):
+for step, interrupted in enumerate(at_each_call(groups, timeouts, waits)):
     with CancelScope() as outer:  # whose end tells of one that is still entered
         with interrupted:
             body()
