@@ -1,4 +1,4 @@
-"""What an example found: times, ratio, whether the answers agree, and its picture."""
+"""What an example found: times, ratio, whether the answers agree; and a picture."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Report:
     serial: float
     parallel: dict[str, float]
     equal: bool
-    picture: Picture
+    picture: Picture | None = None
 
     def show(self) -> int:
         """Print all of it; return the exit status, 1 if the answers differ."""
@@ -38,5 +38,6 @@ class Report:
         for way, seconds in self.parallel.items():
             print(f"{way:>24} {seconds:9.3f} s {self.serial / seconds:8.2f} x serial")
         print(f"{'answers':>24} {'equal' if self.equal else 'DIFFERENT':>9}")
-        print(self.picture.draw())
+        if self.picture:
+            print(self.picture.draw())
         return 0 if self.equal else 1

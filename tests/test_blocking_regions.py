@@ -253,7 +253,7 @@ def test_a_cancelled_wait_leaves_the_region(threads: int) -> None:
 
 @pytest.mark.parametrize("rounds", [30, pytest.param(1000, marks=pytest.mark.stress)])
 def test_regions_of_all_lengths(threads: int, rounds: int) -> None:
-    """Some end as the watch is about to bring somebody in."""
+    """Some end as the alarm is about to bring somebody in."""
 
     def work(i: int) -> int:
         with blocking():

@@ -13,7 +13,7 @@ import pytest
 from support.child import run_script
 from support.crowd import crowd
 from support.gates import join, until, until_suspended
-from support.interrupted_lines import interrupt_everywhere
+from support.interrupts import at_each_line
 
 from taskrt import (
     AtomicInt,
@@ -264,17 +264,13 @@ def functions_of(kind: type) -> list[Callable[..., object]]:
 def test_interrupted_wait_leaves_with_the_lock(make: Callable[[], Any]) -> None:
     """Wherever a signal handler raises, and nobody is left in the queue."""
     condition = Condition(make())
-
-    def call() -> None:
-        with condition:
+    for interrupted in at_each_line(*functions_of(Condition)):
+        with interrupted, condition:
             condition.wait(0.00001)
-
-    def check() -> None:
         assert waiting(condition, 0)()
         assert condition._lock.acquire(False)
         condition._lock.release()
-
-    assert interrupt_everywhere(functions_of(Condition), call, check) > 10
+    assert interrupted.place > 10
 
 
 def test_interrupted_notify_notifies_or_not(threads: int) -> None:
@@ -286,20 +282,15 @@ def test_interrupted_notify_notifies_or_not(threads: int) -> None:
             return condition.wait()
 
     tasks: list[Task[bool]] = []
-
-    def call() -> None:
+    # Only in what the tasks do not call, since main may run them.
+    for interrupted in at_each_line(Condition.notify):
         while not waiting(condition, 2)():
             tasks.append(spawn(run))
             until_suspended(tasks[-1])
-        with condition:
+        with interrupted, condition:
             condition.notify(2)
-
-    def check() -> None:
         until(lambda: waiting(condition, sum(not task.done() for task in tasks))())
-
-    # Only in what the tasks do not call, since main may run them.
-    places = interrupt_everywhere([Condition.notify], call, check)
-    assert places > 10
+    assert interrupted.place > 10
     assert all(task.done() for task in tasks)
 
 

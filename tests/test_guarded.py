@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 from support.gates import join, until_suspended
-from support.interrupts import at_each_step
+from support.interrupts import at_each_call
 from support.places import Place
 
 from taskrt import Guarded, TaskGroup, _guarded, fetch, spawn, wait
@@ -100,7 +100,7 @@ def test_interrupted_it_has_the_lock_or_not() -> None:
     """Wherever a signal handler raises; after the block nobody has it."""
     guarded = Guarded(1)
     steps = 0
-    for interrupted in at_each_step(_guarded):
+    for interrupted in at_each_call(_guarded):
         with interrupted, guarded:
             guarded.value = 2
         assert not guarded.locked()

@@ -417,6 +417,11 @@ class TestProcess:
     def test_shutdown_ends_what_runs(self, lib: ctypes.CDLL, threads: str) -> None:
         assert self.run(lib, "native_shutdown", threads) == {"ended": 1}
 
+    def test_deadlines_hold_across_shutdowns(
+        self, lib: ctypes.CDLL, threads: str
+    ) -> None:
+        assert self.run(lib, "native_deadline_shutdown", threads) == {"ended": 1}
+
     def test_ctrl_c_ends_what_looks_for_it(
         self, lib: ctypes.CDLL, threads: str
     ) -> None:

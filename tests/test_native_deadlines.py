@@ -104,3 +104,41 @@ def test_work_that_has_ended_is_forgotten(lib: ctypes.CDLL) -> None:
     with move_on_after(SOON) as scope:
         native.run(lib.until_cancelled, pair(0))
     assert scope.cancelled_caught
+
+
+def test_deadline_comes_while_regions_begin_and_end(lib: ctypes.CDLL) -> None:
+    """The alarm looks at both, and each makes it earlier for itself."""
+    data = pair(0)
+
+    def block() -> None:
+        until(lambda: data[0] == 1)
+        while not scope.cancel_called:
+            with taskrt.blocking():
+                pass
+
+    task = spawn(block)
+    with move_on_after(4 * SOON) as scope:
+        native.run(lib.until_cancelled, data)
+    assert scope.cancelled_caught
+    fetch(task)
+
+
+def test_region_lasts_while_the_next_deadline_is_far_off(lib: ctypes.CDLL) -> None:
+    """The alarm has gone to sleep until then."""
+    data = pair(0)
+    event = threading.Event()
+
+    def run() -> None:
+        with scope:
+            native.run(lib.until_cancelled, data)
+
+    scope = move_on_after(NEVER_S)
+    thread = threading.Thread(target=run)
+    thread.start()
+    until(lambda: data[0] == 1)
+    spawn(event.set)
+    with taskrt.blocking():
+        assert event.wait(60)
+    scope.cancel()
+    thread.join()
+    assert scope.cancelled_caught

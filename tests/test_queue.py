@@ -13,7 +13,7 @@ from collections.abc import Callable
 import pytest
 from support.gates import here, join, until_suspended
 from support.growth import blocks_left_by
-from support.interrupted_lines import interrupt_everywhere
+from support.interrupts import at_each_line
 
 from taskrt import Cancelled, Queue, ShutDown, Task, fetch, spawn, wait
 
@@ -299,13 +299,12 @@ def test_memory_is_steady() -> None:
 def test_interrupted_put_leaves_the_count_right() -> None:
     """Wherever a signal handler raises, an item is counted just if it was put."""
     q: Queue[int] = Queue()
-
-    def check() -> None:
-        assert q.unfinished_tasks == q.qsize()
-
     for block in (True, False):
-        places = interrupt_everywhere([Queue.put], lambda: q.put(1, block), check)
-        assert places > 10
+        for interrupted in at_each_line(Queue.put):
+            with interrupted:
+                q.put(1, block)
+            assert q.unfinished_tasks == q.qsize()
+        assert interrupted.place > 10
     for _ in range(q.qsize()):
         q.get()
         q.task_done()
@@ -317,9 +316,9 @@ def test_interrupted_shutdown_leaves_the_count_right() -> None:
     for i in range(20):
         q.put(i)
 
-    def check() -> None:
+    for interrupted in at_each_line(Queue.shutdown):
+        with interrupted:
+            q.shutdown(immediate=True)
         assert q.unfinished_tasks == q.qsize()
-
-    interrupt_everywhere([Queue.shutdown], lambda: q.shutdown(immediate=True), check)
     assert q.unfinished_tasks == 0
     q.join()

@@ -20,12 +20,9 @@ PyObject *core_call_report(PyObject *, PyObject *const *, Py_ssize_t);
  * of main or a pool thread, in turns. */
 void blocking_begin(Worker *w);
 void blocking_end(Worker *w);
-/* Whether the watch is there, and Python's name for its thread. */
-bool blocking_watch_is_alive(unsigned long *ident);
-/* Have the watch look whether it is to end. */
-void blocking_stop_watch(void);
-/* In a forked child. */
-void blocking_forget(void);
+/* Bring in spare threads for regions that are old. When the next one will be:
+ * TRT_FOREVER, there is none. The alarm. */
+uint64_t blocking_look(void);
 PyObject *core_spares(PyObject *, PyObject *);
 PyObject *core_blocking_begin(PyObject *, PyObject *);
 PyObject *core_blocking_end(PyObject *, PyObject *);

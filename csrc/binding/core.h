@@ -339,8 +339,7 @@ struct Worker {
     uint64_t owes_since_ns;   /* how long calls may have held up others, or 0 */
     uint32_t blocking;        /* regions around what runs here now, one in another */
     /* When the outermost of those began, on the monotonic clock, and a bit; 0: there is
-     * none. See blocking.c. Its thread writes, the watch sets the bit [region-watch].
-     */
+     * none. See blocking.c. Its thread writes, the alarm sets the bit [alarm-due]. */
     _Atomic(uint64_t) blocked_since;
     bool is_spare;          /* pool threads: rests before it ends; under core->life */
     bool woken;             /* has been woken and has found nothing to run yet */
@@ -391,15 +390,9 @@ typedef struct Core {
     PyObject *sigint;                                                 /* needed */
 
     trt_pool *pool;
-    trt_mutex waits;   /* who waits for what, and all native work; a leaf */
-    trt_work *works;   /* all native work; under core->waits */
-    uint64_t searches; /* for circles so far; the same */
-    struct {
-        bool runs; /* under core->life; the parker is there then */
-        trt_parker parker;
-        uint64_t next_ns;             /* under core->waits */
-        _Atomic(unsigned long) ident; /* Python's name for it; by itself, once */
-    } alarm;                          /* alarm.c */
+    trt_mutex waits;    /* who waits for what, and all native work; a leaf */
+    trt_work *works;    /* all native work; under core->waits */
+    uint64_t searches;  /* for circles so far; the same */
     trt_mutex contexts; /* entering and leaving contexts that users gave; a leaf */
     trt_mutex life;     /* start, stop, resize, adopt; pool->lock inside */
     _Atomic(uint32_t) generation; /* of this process; a fork makes it larger */
@@ -535,12 +528,6 @@ Fiber *native_next_host_locked(const Fiber *fiber, const Fiber *host);
 Wait *native_cancel_locked(Fiber *fiber, const TaskObject *task);
 /* Ask the native work that was begun in a scope to end. Caller holds core->waits. */
 void native_cancel_scope_locked(const ScopeObject *scope);
-/* Cancel the scopes around native work that are past their deadline; what that decides
- * is put before `*decided`. The earliest deadline of the rest. Caller holds
- * core->waits; any thread. */
-uint64_t native_expire_locked(Wait **decided);
-/* The earliest deadline of native work that was begun in a scope. */
-uint64_t native_deadline_in(const ScopeObject *scope);
 /* Ask all native work to end. */
 void native_cancel_all(void);
 PyObject *core_run_native(PyObject *, PyObject *const *, Py_ssize_t);
@@ -548,11 +535,16 @@ PyObject *core_run_native_range(PyObject *, PyObject *const *, Py_ssize_t);
 PyObject *core_run_native_reduce(PyObject *, PyObject *const *, Py_ssize_t);
 PyObject *core_host_strand(PyObject *, PyObject *);
 
-/* ---- the alarm (alarm.c) --------------------------------------------------------- */
+/* ---- deadlines of native work (native_deadlines.c) ------------------------------- */
 
+/* Cancel the scopes around native work that are past their deadline. When the next one
+ * will be: TRT_FOREVER, there is none. Any thread. */
+uint64_t native_look(void);
+/* The earliest deadline of native work that was begun in a scope. */
+uint64_t native_deadline_in(const ScopeObject *scope);
 /* See that native work, which has been entered, ends at this deadline of a scope around
  * it. 0, or −1 with an error set: no thread. */
-int alarm_set(uint64_t deadline_ns);
+int native_set_deadline(uint64_t deadline_ns);
 
 /* ---- kernels on buffers (kernels.c) ---------------------------------------------- */
 
@@ -575,6 +567,7 @@ PyObject *core_never_lets_go(PyObject *, PyObject *const *, Py_ssize_t);
 extern PyType_Spec channel_spec, operation_spec;
 PyObject *operation_on_task(PyObject *task, PyObject *);
 PyObject *core_select(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+#include "alarm.h"
 #include "blocking.h"
 #include "loan.h"
 #include "spawn.h"

@@ -192,7 +192,7 @@ any_alive(void)
         }
     }
     unsigned long ident;
-    return blocking_watch_is_alive(&ident);
+    return alarm_is_alive(&ident);
 }
 
 /* Raise Cancelled in the Python code that pool threads run now. The last resort at
@@ -217,7 +217,7 @@ stop_threads(Worker *w, uint64_t deadline)
 {
     trt_store_seq_cst(&core->stopping, true);
     lifecycle_unpark_all();
-    blocking_stop_watch();
+    alarm_stop();
     bool in_time = true;
     while (any_alive() && in_time) {
         if (signals_enter_sleep(w) < 0 || PyErr_CheckSignals() < 0) {
@@ -230,7 +230,9 @@ stop_threads(Worker *w, uint64_t deadline)
         PyEval_RestoreThread(tstate);
         signals_leave_sleep(w);
     }
-    return !any_alive();
+    const bool ended = !any_alive();
+    alarm_go_on();
+    return ended;
 }
 
 /* End main's hub and its runners. */

@@ -184,18 +184,15 @@ static PyObject *
 pool_threads(void)
 {
     PyObject *const idents = PyList_New(0);
-    unsigned long watch;
+    unsigned long ident;
     for (uint32_t id = 1; idents && id <= core->pool_count; id++) {
         const Worker *const w = core->pool_workers[id];
         if (trt_load_acquire(&w->alive)) { /* [worker-alive] */
             append_ident(idents, trt_load_relaxed(&w->thread_ident));
         }
     }
-    if (idents && blocking_watch_is_alive(&watch)) {
-        append_ident(idents, watch);
-    }
-    if (idents && core->alarm.runs) {
-        append_ident(idents, trt_load_relaxed(&core->alarm.ident));
+    if (idents && alarm_is_alive(&ident)) {
+        append_ident(idents, ident);
     }
     return idents;
 }

@@ -291,8 +291,7 @@ lifecycle_leave_behind(Worker *w)
          * memory for that it stays pending. */
         trt_store_relaxed(&task_from_item(lost)->pinned_to, NULL);
         (void)trt_injector_push(&w->base.pool->injector, lost);
-        trt_sleep_notify(&w->base.pool->sleep);
-        trt_pool_rouse(w->base.pool);
+        trt_pool_notify(w->base.pool);
     }
 }
 
@@ -329,7 +328,6 @@ on_fork_child(void)
     core->main = NULL;
     core->free_foreign = NULL;
     core->works = NULL;
-    core->alarm.runs = false;
     core->pool_count = 0;
     for (size_t i = 0; i < sizeof core->pool_workers / sizeof core->pool_workers[0];
          i++) {
@@ -343,7 +341,8 @@ on_fork_child(void)
     trt_store_relaxed(&core->detached_live, 0);
     trt_store_relaxed(&core->foreign_running, 0);
     calls_forget();
-    blocking_forget();
+    alarm_forget();
+    trt_store_relaxed(&core->spares, 0);
     trt_store_relaxed(&core->main_waits, false);
     trt_store_relaxed(&core->closing, false);
     trt_store_relaxed(&core->draining, false);

@@ -204,40 +204,6 @@ native_cancel_scope_locked(const ScopeObject *scope)
     }
 }
 
-uint64_t
-native_expire_locked(Wait **decided)
-{
-    uint64_t next = TRT_FOREVER;
-    const uint64_t now = trt_clock_now_ns();
-    for (Work *work = (Work *)core->works; work; work = work->next) {
-        if (trt_load_relaxed(&work->base.cancel)) {
-            continue;
-        }
-        const uint64_t deadline = scope_deadline(work->scope);
-        if (deadline <= now) {
-            scope_expire_locked(work->scope, decided);
-        } else if (deadline < next) {
-            next = deadline;
-        }
-    }
-    return next;
-}
-
-uint64_t
-native_deadline_in(const ScopeObject *scope)
-{
-    uint64_t earliest = TRT_FOREVER;
-    trt_mutex_lock(&core->waits);
-    for (Work *work = (Work *)core->works; work; work = work->next) {
-        if (scope_covers(scope, work->scope)) {
-            const uint64_t deadline = scope_deadline(work->scope);
-            earliest = deadline < earliest ? deadline : earliest;
-        }
-    }
-    trt_mutex_unlock(&core->waits);
-    return earliest;
-}
-
 /* Enter the work where others find it. */
 static void
 enter_work(Worker *w, Fiber *fiber, Work *work)
@@ -360,7 +326,7 @@ native_run(Work *work)
     }
     enter_work(w, fiber, work);
     PyObject *result = NULL;
-    if (alarm_set(scope_deadline(fiber->scope)) < 0) {
+    if (native_set_deadline(scope_deadline(fiber->scope)) < 0) {
         trt_strand_give_back(&w->crew.strands, s);
         leave_work(fiber, work);
     } else {

@@ -389,7 +389,7 @@ scope_set_deadline(ScopeObject *self, PyObject *value, void *Py_UNUSED(closure))
         /* Who waits there takes the new one to bed. Who is on the way there looks for
          * it under the lock, as enter_wait does. */
         wake_all(self, WAKE_SIGNAL);
-        return alarm_set(native_deadline_in(self));
+        return native_set_deadline(native_deadline_in(self));
     }
     return 0;
 }

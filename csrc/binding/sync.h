@@ -120,6 +120,21 @@ int sleep_seconds(const char *who, PyObject *seconds, double *value);
 /* As a step that begins now. 0, or −1 with an error set. */
 int operation_as_step(const OperationObject *self, Step *step);
 
+/* ---- events (sync_event.c) ------------------------------------------------------- */
+
+/* An Event, or a Waiter, which has more. */
+typedef struct EventObject {
+    PyObject_HEAD
+    PyObject *weakrefs;
+    trt_event event;
+} EventObject;
+
+extern PyMemberDef event_members[];
+
+/* What the types have in common. */
+PyObject *event_make(PyTypeObject *type, bool autoreset);
+void event_dealloc(EventObject *self);
+
 /* Wait until it is set. 1: it was; 0: deadline passed; −1: error set. `object` is for
  * reports. */
 int sync_wait_for_event(Worker *w, PyObject *object, trt_event *event,

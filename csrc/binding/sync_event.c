@@ -1,11 +1,36 @@
 /* Event, which is set for all or for one at a time, and sleep(), a wait for nothing. */
 #include "sync.h"
 
-typedef struct EventObject {
-    PyObject_HEAD
-    PyObject *weakrefs;
-    trt_event event;
-} EventObject;
+/* ---- what Waiter has too --------------------------------------------------------- */
+
+PyObject *
+event_make(PyTypeObject *type, bool autoreset)
+{
+    EventObject *const self = (EventObject *)type->tp_alloc(type, 0);
+    if (self) {
+        trt_event_init(&self->event, autoreset);
+    }
+    return (PyObject *)self;
+}
+
+void
+event_dealloc(EventObject *self)
+{
+    PyTypeObject *const type = Py_TYPE(self);
+    if (self->weakrefs) {
+        PyObject_ClearWeakRefs((PyObject *)self);
+    }
+    trt_event_destroy(&self->event);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+PyMemberDef event_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(EventObject, weakrefs), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+/* ---- Event ----------------------------------------------------------------------- */
 
 static PyObject *
 event_wait(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
@@ -85,23 +110,7 @@ event_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|p:Event", keywords, &autoreset)) {
         return NULL;
     }
-    EventObject *const self = (EventObject *)type->tp_alloc(type, 0);
-    if (self) {
-        trt_event_init(&self->event, autoreset);
-    }
-    return (PyObject *)self;
-}
-
-static void
-event_dealloc(EventObject *self)
-{
-    PyTypeObject *const type = Py_TYPE(self);
-    if (self->weakrefs) {
-        PyObject_ClearWeakRefs((PyObject *)self);
-    }
-    trt_event_destroy(&self->event);
-    type->tp_free(self);
-    Py_DECREF(type);
+    return event_make(type, autoreset);
 }
 
 PyDoc_STRVAR(
@@ -145,11 +154,6 @@ static PyMethodDef event_methods[] = {
     {"clear", (PyCFunction)event_clear, METH_NOARGS, event_clear_doc},
     {"statistics", (PyCFunction)event_statistics, METH_NOARGS, event_statistics_doc},
     {NULL, NULL, 0, NULL},
-};
-
-static PyMemberDef event_members[] = {
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(EventObject, weakrefs), READONLY, NULL},
-    {NULL, 0, 0, 0, NULL},
 };
 
 static PyType_Slot event_slots[] = {

@@ -2,9 +2,7 @@
 #include "sync.h"
 
 typedef struct WaiterObject {
-    PyObject_HEAD
-    PyObject *weakrefs;
-    trt_event event;        /* resets itself: set is the token */
+    EventObject base;       /* resets itself: set is the token */
     _Atomic(bool) occupied; /* somebody is in park(); by its thread */
 } WaiterObject;
 
@@ -17,7 +15,7 @@ park_until(Worker *w, WaiterObject *self, uint64_t deadline, PyObject *what)
                         "time, give each its own");
         return NULL;
     }
-    const int status = sync_wait_for_event(w, what, &self->event, deadline);
+    const int status = sync_wait_for_event(w, what, &self->base.event, deadline);
     trt_store_relaxed(&self->occupied, false);
     return status < 0 ? NULL : PyBool_FromLong(status);
 }
@@ -53,7 +51,7 @@ waiter_wake(PyObject *op)
     if (!Py_IS_TYPE(op, core->waiter_type)) {
         return -1;
     }
-    return trt_event_set(&((WaiterObject *)op)->event) == TRT_EVENT_WOKE;
+    return trt_event_set(&((EventObject *)op)->event) == TRT_EVENT_WOKE;
 }
 
 static PyObject *
@@ -66,14 +64,14 @@ static PyObject *
 waiter_statistics(WaiterObject *self, PyObject *Py_UNUSED(ignored))
 {
     return sync_statistics("WaiterStatistics", "(Nn)",
-                           PyBool_FromLong(trt_event_is_set(&self->event)),
-                           (Py_ssize_t)trt_event_waiting(&self->event));
+                           PyBool_FromLong(trt_event_is_set(&self->base.event)),
+                           (Py_ssize_t)trt_event_waiting(&self->base.event));
 }
 
 static PyObject *
 waiter_repr(WaiterObject *self)
 {
-    const char *const state = trt_event_is_set(&self->event)      ? "token"
+    const char *const state = trt_event_is_set(&self->base.event) ? "token"
                               : trt_load_relaxed(&self->occupied) ? "parked"
                                                                   : "empty";
     return PyUnicode_FromFormat("<%s at %p: %s>", Py_TYPE(self)->tp_name, self, state);
@@ -85,24 +83,11 @@ waiter_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (PyTuple_GET_SIZE(args) > 0 || (kwargs && PyDict_GET_SIZE(kwargs) > 0)) {
         return PyErr_Format(PyExc_TypeError, "%s() takes no arguments", type->tp_name);
     }
-    WaiterObject *const self = (WaiterObject *)type->tp_alloc(type, 0);
+    WaiterObject *const self = (WaiterObject *)event_make(type, true);
     if (self) {
-        trt_event_init(&self->event, true);
         atomic_init(&self->occupied, false);
     }
     return (PyObject *)self;
-}
-
-static void
-waiter_dealloc(WaiterObject *self)
-{
-    PyTypeObject *const type = Py_TYPE(self);
-    if (self->weakrefs) {
-        PyObject_ClearWeakRefs((PyObject *)self);
-    }
-    trt_event_destroy(&self->event);
-    type->tp_free(self);
-    Py_DECREF(type);
 }
 
 PyDoc_STRVAR(
@@ -154,19 +139,13 @@ static PyMethodDef waiter_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static PyMemberDef waiter_members[] = {
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(WaiterObject, weakrefs), READONLY,
-     NULL},
-    {NULL, 0, 0, 0, NULL},
-};
-
 static PyType_Slot waiter_slots[] = {
     {Py_tp_doc, (void *)waiter_doc},
     {Py_tp_new, waiter_new},
-    {Py_tp_dealloc, waiter_dealloc},
+    {Py_tp_dealloc, event_dealloc},
     {Py_tp_repr, waiter_repr},
     {Py_tp_methods, waiter_methods},
-    {Py_tp_members, waiter_members},
+    {Py_tp_members, event_members},
     {0, NULL},
 };
 

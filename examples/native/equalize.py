@@ -15,10 +15,10 @@ from array import array
 from itertools import accumulate
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # of native._build
+sys.path.insert(0, str(Path(__file__).parents[1]))  # of _report and native
 
+from _report import Report, timed
 from native._build import load
-from native._report import Report, timed
 
 from taskrt import native
 

@@ -9,7 +9,7 @@ import sys
 from contextlib import AbstractContextManager
 
 from support.gates import until
-from support.interrupts import at_each_step
+from support.interrupts import at_each_call
 
 import taskrt
 from taskrt import (
@@ -91,7 +91,7 @@ def after(interrupted: Interrupted) -> None:
 
 
 call = globals()[sys.argv[1]]
-for step, interrupted in enumerate(at_each_step(groups, timeouts, timers, waits)):
+for step, interrupted in enumerate(at_each_call(groups, timeouts, timers, waits)):
     with CancelScope() as outer:  # whose end tells of one that is still entered
         call(interrupted)
         live = taskrt.stats()["live"]

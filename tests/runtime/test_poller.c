@@ -76,16 +76,23 @@ fill(int fd)
     CHECK_EQ(errno, EAGAIN);
 }
 
+/* A poller, guests, and a pair of sockets that are connected unless `fds` is NULL. */
 static void
-open_poller(trt_poller *p, struct guest *guests, size_t count)
+open_scene(trt_poller *p, struct guest *guests, size_t count, int *fds)
 {
     trt_poller_init(p);
     guests_init(guests, count);
+    if (fds) {
+        make_pair(fds);
+    }
 }
 
 static void
-close_poller(trt_poller *p, struct guest *guests, size_t count)
+close_scene(trt_poller *p, struct guest *guests, size_t count, const int *fds)
 {
+    if (fds) {
+        close_pair(fds);
+    }
     CHECK_EQ(trt_load_relaxed(&p->waits), 0);
     trt_poller_destroy(p);
     guests_destroy(guests, count);
@@ -97,8 +104,7 @@ test_smoke(void)
     trt_poller p;
     struct guest guest;
     int fds[2];
-    open_poller(&p, &guest, 1);
-    make_pair(fds);
+    open_scene(&p, &guest, 1, fds);
     for (int i = 0; i < 3; i++) {
         come(&p, &guest, fds[0], READS);
         CHECK_EQ(trt_poller_collect(&p), 0);
@@ -109,8 +115,7 @@ test_smoke(void)
         CHECK_EQ(trt_poller_collect(&p), 0); /* one event a wait */
         CHECK(take_byte(fds[0]));
     }
-    close_pair(fds);
-    close_poller(&p, &guest, 1);
+    close_scene(&p, &guest, 1, fds);
 }
 
 static void
@@ -157,8 +162,7 @@ test_what_is_ready_already_is_told_at_the_next_look(void)
     trt_poller p;
     struct guest guests[2];
     int fds[2];
-    open_poller(&p, guests, 2);
-    make_pair(fds);
+    open_scene(&p, guests, 2, fds);
     send_byte(fds[1]);
     come(&p, &guests[0], fds[0], READS);
     CHECK_EQ(trt_poller_collect(&p), 1);
@@ -166,8 +170,7 @@ test_what_is_ready_already_is_told_at_the_next_look(void)
     come(&p, &guests[1], fds[0], READS); /* the byte is there still */
     CHECK_EQ(trt_poller_collect(&p), 1);
     check_served(&p, &guests[1]);
-    close_pair(fds);
-    close_poller(&p, guests, 2);
+    close_scene(&p, guests, 2, fds);
 }
 
 static void
@@ -176,8 +179,7 @@ test_each_way_of_one_descriptor_is_served_by_itself(void)
     trt_poller p;
     struct guest guests[2];
     int fds[2];
-    open_poller(&p, guests, 2);
-    make_pair(fds);
+    open_scene(&p, guests, 2, fds);
     for (int first = READS; first <= WRITES; first++) {
         come(&p, &guests[first], fds[0], first);
         come(&p, &guests[!first], fds[0], !first);
@@ -196,8 +198,7 @@ test_each_way_of_one_descriptor_is_served_by_itself(void)
     CHECK_EQ(trt_poller_collect(&p), 1);
     check_served(&p, &guests[READS]);
     give_up(&p, &guests[WRITES], fds[0], WRITES);
-    close_pair(fds);
-    close_poller(&p, guests, 2);
+    close_scene(&p, guests, 2, fds);
 }
 
 static void
@@ -207,8 +208,7 @@ test_all_that_wait_for_one_go_on(void)
     trt_poller p;
     struct guest guests[COUNT];
     int fds[2];
-    open_poller(&p, guests, COUNT);
-    make_pair(fds);
+    open_scene(&p, guests, COUNT, fds);
     for (size_t i = 0; i < COUNT; i++) {
         come(&p, &guests[i], fds[0], READS);
     }
@@ -217,8 +217,7 @@ test_all_that_wait_for_one_go_on(void)
     for (size_t i = 0; i < COUNT; i++) {
         check_served(&p, &guests[i]);
     }
-    close_pair(fds);
-    close_poller(&p, guests, COUNT);
+    close_scene(&p, guests, COUNT, fds);
 }
 
 static void
@@ -227,8 +226,7 @@ test_the_other_end_is_closed(void)
     trt_poller p;
     struct guest guests[2];
     int fds[2];
-    open_poller(&p, guests, 2);
-    make_pair(fds);
+    open_scene(&p, guests, 2, fds);
     fill(fds[0]);
     come(&p, &guests[READS], fds[0], READS);
     come(&p, &guests[WRITES], fds[0], WRITES);
@@ -246,7 +244,7 @@ test_the_other_end_is_closed(void)
     CHECK_EQ(trt_poller_collect(&p), 1);
     check_served(&p, &guests[WRITES]);
     close(fds[1]);
-    close_poller(&p, guests, 2);
+    close_scene(&p, guests, 2, NULL);
 }
 
 static void
@@ -255,8 +253,7 @@ test_who_has_left_is_not_served(void)
     trt_poller p;
     struct guest guests[2];
     int fds[2];
-    open_poller(&p, guests, 2);
-    make_pair(fds);
+    open_scene(&p, guests, 2, fds);
     come(&p, &guests[0], fds[0], READS);
     come(&p, &guests[1], fds[0], READS);
     give_up(&p, &guests[0], fds[0], READS);
@@ -274,8 +271,7 @@ test_who_has_left_is_not_served(void)
     CHECK_EQ(trt_poller_collect(&p), 0);
     trt_poller_leave(&p, fds[0], false, &guests[0].node);
     trt_poller_exit(&p);
-    close_pair(fds);
-    close_poller(&p, guests, 2);
+    close_scene(&p, guests, 2, fds);
 }
 
 static void
@@ -284,8 +280,7 @@ test_forget_serves_all_of_one_descriptor(void)
     trt_poller p;
     struct guest guests[4];
     int fds[2];
-    open_poller(&p, guests, 4);
-    make_pair(fds);
+    open_scene(&p, guests, 4, fds);
     fill(fds[0]);
     come(&p, &guests[0], fds[0], READS);
     come(&p, &guests[1], fds[0], READS);
@@ -298,8 +293,7 @@ test_forget_serves_all_of_one_descriptor(void)
     }
     give_up(&p, &guests[3], fds[1], WRITES);
     trt_poller_forget(&p, fds[0]); /* nobody is left */
-    close_pair(fds);
-    close_poller(&p, guests, 4);
+    close_scene(&p, guests, 4, fds);
 }
 
 /* A number gets another file: the one before is gone, or lives on under another. */
@@ -309,8 +303,7 @@ test_number_is_used_again(void)
     trt_poller p;
     struct guest guest;
     int fds[2], others[2];
-    open_poller(&p, &guest, 1);
-    make_pair(fds);
+    open_scene(&p, &guest, 1, fds);
     come(&p, &guest, fds[0], READS);
     send_byte(fds[1]);
     CHECK_EQ(trt_poller_collect(&p), 1);
@@ -333,8 +326,7 @@ test_number_is_used_again(void)
             close(kept);
         }
     }
-    close_pair(fds);
-    close_poller(&p, &guest, 1);
+    close_scene(&p, &guest, 1, fds);
 }
 
 static void
@@ -342,7 +334,7 @@ test_what_cannot_be_polled_is_refused(void)
 {
     trt_poller p;
     struct guest guest;
-    open_poller(&p, &guest, 1);
+    open_scene(&p, &guest, 1, NULL);
     FILE *const file = tmpfile();
     const int directory = open("/", O_RDONLY | O_DIRECTORY);
     const int closed = fcntl(directory, F_DUPFD, 200); /* that nobody takes meanwhile */
@@ -366,7 +358,7 @@ test_what_cannot_be_polled_is_refused(void)
     CHECK_EQ(trt_poller_collect(&p), 0);
     fclose(file);
     close(directory);
-    close_poller(&p, &guest, 1);
+    close_scene(&p, &guest, 1, NULL);
 }
 
 static void
@@ -378,7 +370,7 @@ test_many_descriptors(void)
     trt_poller p;
     static struct guest guests[COUNT];
     int fds[COUNT];
-    open_poller(&p, guests, COUNT);
+    open_scene(&p, guests, COUNT, NULL);
     for (size_t i = 0; i < COUNT; i++) {
         fds[i] = eventfd(0, EFD_NONBLOCK);
         CHECK(fds[i] >= 0);
@@ -397,7 +389,7 @@ test_many_descriptors(void)
     for (size_t i = 0; i < COUNT; i++) {
         close(fds[i]);
     }
-    close_poller(&p, guests, COUNT);
+    close_scene(&p, guests, COUNT, NULL);
 }
 
 static void
@@ -406,8 +398,7 @@ test_begins_anew_after_a_fork(void)
     trt_poller p;
     struct guest guests[2];
     int fds[2];
-    open_poller(&p, guests, 2);
-    make_pair(fds);
+    open_scene(&p, guests, 2, fds);
     come(&p, &guests[0], fds[0], READS);
     CHECK(trt_poller_try_hold(&p));
     trt_poller_reinit_after_fork(&p);
@@ -418,8 +409,7 @@ test_begins_anew_after_a_fork(void)
     check_served(&p, &guests[1]);
     guest_abandon(&guests[0]); /* what waited in the parent */
     guests[0].node.queued = false;
-    close_pair(fds);
-    close_poller(&p, guests, 2);
+    close_scene(&p, guests, 2, fds);
 }
 
 int

@@ -41,6 +41,24 @@ from taskrt import (
 
 Dice = random.Random
 
+
+class Seat:
+    """For one at a time: two at once would lose a count."""
+
+    def __init__(self) -> None:
+        self._taken, self._counted = AtomicInt(), 0
+
+    def take(self, dice: Dice) -> None:
+        before = self._counted
+        if dice.random() < 0.1:
+            yield_now()
+        self._counted = before + 1
+        self._taken.fetch_add(1)
+
+    def check(self) -> None:
+        assert self._counted == self._taken.load() > 0
+
+
 pytestmark = pytest.mark.usefixtures("nervous")
 
 
@@ -175,23 +193,18 @@ def test_no_lock_is_lost_and_none_is_had_twice(
     race: Round, make: Callable[[], Any]
 ) -> None:
     lock = make()
-    entered, plain = AtomicInt(), 0
+    seat = Seat()
 
     def enter(dice: Dice, timeout: float | None) -> None:
-        nonlocal plain
         given = -1 if timeout is None and make in (Lock, RLock) else timeout
         if lock.acquire(timeout=given):
             try:
-                before = plain
-                if dice.random() < 0.1:
-                    yield_now()
-                plain = before + 1
-                entered.fetch_add(1)
+                seat.take(dice)
             finally:
                 lock.release()
 
     race.run([enter], [enter])
-    assert plain == entered.load() > 0
+    seat.check()
     assert lock.acquire(False)
     assert fetch(spawn(lock.acquire, False)) is False
 
@@ -263,22 +276,17 @@ def test_no_token_of_an_event_is_lost(race: Round) -> None:
     """An event that resets itself lets one in at a time: a lock, made of wake-ups."""
     door = Event(autoreset=True)
     door.set()
-    entered, plain = AtomicInt(), 0
+    seat = Seat()
 
     def enter(dice: Dice, timeout: float | None) -> None:
-        nonlocal plain
         if door.wait(timeout):
             try:
-                before = plain
-                if dice.random() < 0.1:
-                    yield_now()
-                plain = before + 1
-                entered.fetch_add(1)
+                seat.take(dice)
             finally:
                 door.set()
 
     race.run([enter], [enter])
-    assert plain == entered.load() > 0
+    seat.check()
     assert door.wait(0)
     assert not door.wait(0)
 

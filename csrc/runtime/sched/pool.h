@@ -80,6 +80,16 @@ trt_pool_rouse(trt_pool *pool)
            trt_parker_unpark(&w->parker);
 }
 
+/* Tell those who sleep that something has become visible which anybody can do: one
+ * worker, as trt_sleep_notify does, and the light sleeper. Any thread, after each push.
+ * How many it has woken, 0 to 2. */
+static inline unsigned
+trt_pool_notify(trt_pool *pool)
+{
+    const unsigned woken = trt_sleep_notify(&pool->sleep);
+    return woken + trt_pool_rouse(pool);
+}
+
 /* How many threads take work and do not sleep; a hint. */
 static inline size_t
 trt_pool_awake(trt_pool *pool)

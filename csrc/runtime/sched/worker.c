@@ -55,10 +55,7 @@ trt_worker_push(trt_worker *w, void *item)
     if (error) {
         return error;
     }
-    if (trt_sleep_notify(&w->pool->sleep)) {
-        trt_count(&w->counters.wakes);
-    }
-    if (trt_pool_rouse(w->pool)) {
+    for (unsigned woken = trt_pool_notify(w->pool); woken > 0; woken--) {
         trt_count(&w->counters.wakes);
     }
     return 0;
@@ -238,8 +235,7 @@ void
 trt_worker_need_poller(trt_pool *pool)
 {
     if (!trt_load_seq_cst(&pool->poller.held)) { /* [poller-waits] */
-        trt_sleep_notify(&pool->sleep);
-        trt_pool_rouse(pool);
+        trt_pool_notify(pool);
     }
 }
 
@@ -323,8 +319,7 @@ trt_worker_hand_over(trt_worker *w)
             (void)again;
             return error;
         }
-        trt_sleep_notify(&w->pool->sleep);
-        trt_pool_rouse(w->pool);
+        trt_pool_notify(w->pool);
     }
     return 0;
 }

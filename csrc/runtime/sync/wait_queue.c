@@ -27,17 +27,6 @@ trt_wait_queue_append(trt_wait_queue *q, trt_wait_node *node)
 }
 
 void
-trt_wait_queue_prepend(trt_wait_queue *q, trt_wait_node *node)
-{
-    TRT_ASSERT(!node->queued);
-    node->queued = true;
-    node->previous = NULL;
-    node->next = q->head;
-    *(q->head ? &q->head->previous : &q->tail) = node;
-    q->head = node;
-}
-
-void
 trt_wait_queue_remove(trt_wait_queue *q, trt_wait_node *node)
 {
     if (!node->queued) {

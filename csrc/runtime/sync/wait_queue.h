@@ -61,9 +61,6 @@ void trt_wait_node_init(trt_wait_node *node, trt_waiter *waiter, void *value);
  * time in this queue, there: who was only interrupted loses nothing. */
 void trt_wait_queue_append(trt_wait_queue *q, trt_wait_node *node);
 
-/* The same as the first. */
-void trt_wait_queue_prepend(trt_wait_queue *q, trt_wait_node *node);
-
 /* Take a node out if it is in. */
 void trt_wait_queue_remove(trt_wait_queue *q, trt_wait_node *node);
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from _measure import Row, cost_row, side_by_side
 
-UNROLLED = 10  # blocks in one turn of a loop, so that the loop itself counts little
+from lock.body import UNROLLED
+
 KINDS = ("Lock", "RLock", "Semaphore")
 
 

@@ -2,31 +2,10 @@
 
 import threading
 
+from lock.body import body
+
 
 def run(data: tuple[str, range]) -> bool:
     """Enter and leave it so often; return whether it is free in the end."""
     kind, loop = data
-    lock = getattr(threading, kind)()
-    for _ in loop:
-        with lock:
-            pass
-        with lock:
-            pass
-        with lock:
-            pass
-        with lock:
-            pass
-        with lock:
-            pass
-        with lock:
-            pass
-        with lock:
-            pass
-        with lock:
-            pass
-        with lock:
-            pass
-        with lock:
-            pass
-    free: bool = lock.acquire(False)
-    return free
+    return body(getattr(threading, kind)(), loop)
