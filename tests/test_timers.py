@@ -336,6 +336,29 @@ def test_shutdown_cancels_pending_timers_and_new_ones_work() -> None:
 
 
 @pytest.mark.isolated
+@pytest.mark.parametrize("count", [1, 2])
+def test_exit_functions_may_use_timers(count: int) -> None:
+    result = run_script(
+        f"""
+        import atexit, taskrt
+        taskrt.set_num_threads({count})
+        taskrt.fetch(taskrt.spawn_later(0.001, int))
+
+        def late():
+            event = taskrt.Event()
+            timer = taskrt.Timer(0.001, event.set, interval=0.001)
+            detached = taskrt.Spawner(detached=True)
+            assert taskrt.fetch(detached(taskrt.sleep, 0.001)) is None
+            print(event.wait(), taskrt.fetch(taskrt.spawn_later(0.001, int)))
+            taskrt.spawn_later(1000, print, "never")  # and the process ends
+
+        atexit.register(late)
+        """
+    )
+    assert (result.stdout, result.stderr) == ("True 0\n", "")
+
+
+@pytest.mark.isolated
 @pytest.mark.skipif(UNDER_ASAN, reason="forks with threads")
 def test_a_forked_child_has_no_timers_of_its_parent() -> None:
     run_script(

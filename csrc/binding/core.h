@@ -435,7 +435,7 @@ typedef struct Core {
     uint32_t pool_count;                            /* highest id that has a record */
     Worker *free_foreign; /* records of foreign threads that have ended */
     bool hooked;          /* exit, fork and collection hooks are in place */
-    bool exited;          /* the exit drain is over */
+    _Atomic(bool) exited; /* the exit drain is over; main writes */
 } Core;
 
 /* The one instance. The runtime exists once per process, so the module's state does;

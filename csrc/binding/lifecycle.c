@@ -349,7 +349,7 @@ on_fork_child(void)
     trt_store_relaxed(&core->draining, false);
     trt_store_relaxed(&core->cancel_all, false);
     trt_store_relaxed(&core->stopping, false);
-    core->exited = false;
+    trt_store_relaxed(&core->exited, false);
 }
 
 static void
@@ -423,7 +423,7 @@ lifecycle_start(void)
     /* Exit functions: main runs everything, as it was set. */
     Settings settings = {1, core->inline_tasks, core->debug, core->closures};
     int error = 0;
-    if (!core->exited &&
+    if (!trt_load_relaxed(&core->exited) &&
         (settings_read(&settings) < 0 ||
          (!core->main_ident && find_main_thread() < 0) || prepare_imports() < 0)) {
         return -1;
@@ -501,14 +501,14 @@ bool
 lifecycle_accepts(Worker *w)
 {
     if (!trt_load_relaxed(&core->closing) || (w && w->current->task) ||
-        (calls_run_here() && !core->exited)) {
+        (calls_run_here() && !trt_load_relaxed(&core->exited))) {
         return true; /* a call is waited for as tasks are */
     }
     if (w && w->serves_tasks && trt_load_seq_cst(&core->foreign_running) > 0) {
         return true; /* for a task that waits for it */
     }
     /* Exit functions may still use taskrt: main runs what they spawn. */
-    return core->exited && is_main_thread();
+    return trt_load_relaxed(&core->exited) && is_main_thread();
 }
 
 Worker *
