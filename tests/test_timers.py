@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextvars
 import gc
 import math
+import sys
 import threading
 import time
 import weakref
+from typing import Any
 
 import pytest
 from support.child import UNDER_ASAN, run_script
@@ -236,6 +238,96 @@ def test_late_calls_are_left_out() -> None:
     timer.cancel()
 
 
+@pytest.mark.parametrize("interval", [5e-324, sys.float_info.min, 1e-9, 1e-6])
+def test_an_interval_may_be_shorter_than_the_clock_can_tell(interval: float) -> None:
+    innocent = spawn_later(0.02, int)
+    calls: list[int] = []
+    timer = Timer(SOON, calls.append, 1, interval=interval)
+    assert fetch(innocent, 60) == 0
+    until(lambda: len(calls) >= 3)
+    assert fetch(taskrt.spawn(int)) == 0  # others have their turns
+    assert timer.cancel() is True
+
+
+@pytest.mark.parametrize("when", ["at once", "again"])
+def test_a_timer_that_cannot_be_started_ends_alone(
+    when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Bad(Timer):
+        def _fire(self, now: float) -> None:
+            if when == "again":
+                super()._fire(now)
+            if not self.done():
+                raise MemoryError("none left")
+
+    reports: list[Any] = []
+    monkeypatch.setattr("sys.unraisablehook", reports.append)
+    innocent, again = spawn_later(0.02, int), Event()
+    good = Timer(0, again.set, interval=0.015)
+    bad = Bad(SOON, int, interval=0.001)
+    assert fetch(innocent) == 0
+    again.clear()
+    assert again.wait(5)
+    assert good.cancel() is True
+    assert bad.done()
+    assert [str(report.exc_value) for report in reports] == ["none left"]
+
+
+def test_stopped_while_some_are_started_the_others_are_cancelled() -> None:
+    class Stopping(Timer):
+        def _fire(self, now: float) -> None:
+            timers._keeper.stop()
+            super()._fire(now)
+
+    # Later than the other in the heap, and due at the same time.
+    timer = Stopping(0.01, int)
+    task = spawn_later(0, int)
+    task.cancel()
+    other = taskrt._core._make(0, int)
+    timers._keeper.add(timer._deadline, other)
+    wait(other, timer._next)
+    assert (other.state, timer._next.state) == ("cancelled", "done")
+
+
+def test_none_is_left_to_a_keeper_that_was_cancelled() -> None:
+    for _ in range(20):
+        task = spawn_later(LONG, int)
+        timer = Timer(LONG, int, interval=1)
+        keeper = timers._keeper._task
+        assert keeper is not None
+        keeper.cancel()  # before it has begun, or as it waits
+        wait(task)
+        assert task.cancelled()
+        until(timer.done)
+        wait(keeper)
+    assert fetch(spawn_later(SOON, int)) == 0
+
+
+def test_a_keeper_that_fails_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing(Timer):
+        def _fire(self, now: float) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.unraisablehook", lambda _: None)
+    task = spawn_later(LONG, int)
+    timer = Failing(SOON, int)
+    with pytest.raises(CancelledError, match="KeyboardInterrupt"):
+        fetch(task)
+    assert timer.done()
+
+
+def test_an_interrupted_start_of_the_keeper_is_made_up_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fetch(spawn_later(SOON, int))
+    until(lambda: timers._keeper._task is None)
+    with monkeypatch.context() as patched:
+        patched.setattr(taskrt._core, "_submit", lambda _: fail(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            spawn_later(SOON, int)
+    assert fetch(spawn_later(SOON, int)) == 0
+
+
 def test_a_timer_cancels_itself() -> None:
     event = Event()
 
@@ -356,6 +448,31 @@ def test_exit_functions_may_use_timers(count: int) -> None:
         """
     )
     assert (result.stdout, result.stderr) == ("True 0\n", "")
+
+
+@pytest.mark.isolated
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_timer_made_after_the_shutdown_began_is_cancelled(count: int) -> None:
+    result = run_script(
+        f"""
+        import taskrt
+        taskrt.set_num_threads({count})
+        go = taskrt.Event()
+
+        def work():
+            go.wait()
+            return taskrt.spawn_later(0.001, int)
+
+        task = taskrt.spawn(work)
+        taskrt.sleep(0.01)
+        taskrt.shutdown(wait=False)
+        go.set()
+        late = taskrt.fetch(task)
+        taskrt.wait(late)
+        print(late.cancelled())
+        """
+    )
+    assert (result.stdout, result.stderr) == ("True\n", "")
 
 
 @pytest.mark.isolated
