@@ -197,12 +197,13 @@ void context_resume(Suspended *suspended);
 
 /* ---- waiting, from Python ------------------------------------------------------- */
 
-/* fetch.c: a deadline from a Python timeout: None, or seconds. 0, or −1 with an error
- * set. */
+/* fetch.c: a deadline from a timeout, None or seconds. 0, or −1 with an error set. */
 int wait_deadline(PyObject *timeout, uint64_t *deadline_ns);
-/* task_type.c: the one optional argument `timeout` of a method. */
-int wait_timeout_argument(const char *method, PyObject *const *args, Py_ssize_t nargs,
-                          PyObject *kwnames, uint64_t *deadline_ns);
+/* task_type.c: the one optional argument `timeout`, after `before` others. */
+int wait_timeout_argument(const char *method, Py_ssize_t before, PyObject *const *args,
+                          Py_ssize_t nargs, PyObject *kwnames, uint64_t *deadline_ns);
+/* Raise that an argument was given by name and at that place, from 1 on. Returns −1. */
+int wait_raise_given_twice(const char *method, const char *name, Py_ssize_t place);
 
 PyObject *core_fetch(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *core_wait(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
@@ -572,7 +573,6 @@ PyObject *core_never_lets_go(PyObject *, PyObject *const *, Py_ssize_t);
 
 /* ---- the rest -------------------------------------------------------------------- */
 
-extern PyType_Spec channel_spec, operation_spec;
 PyObject *operation_on_task(PyObject *task, PyObject *);
 PyObject *core_select(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 #include "blocking.h"

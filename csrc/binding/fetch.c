@@ -104,10 +104,11 @@ PyObject *
 core_fetch(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
            PyObject *kwnames)
 {
-    if (nargs < 1 || nargs > 2 || (nargs == 2 && kwnames)) {
+    if (nargs < 1 || nargs > 2) {
         PyErr_Format(PyExc_TypeError,
-                     "fetch() takes a task and perhaps a timeout (%zd arguments given)",
-                     nargs + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0));
+                     "fetch() takes a task and perhaps a timeout (%zd arguments given "
+                     "by position)",
+                     nargs);
         return NULL;
     }
     TaskObject *const task = as_task("fetch()", args[0]);
@@ -115,9 +116,11 @@ core_fetch(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
     if (!task) {
         return NULL;
     }
-    if (nargs == 2
-            ? wait_deadline(args[1], &deadline) < 0
-            : kwnames && keyword_deadline("fetch()", args + 1, kwnames, &deadline)) {
+    if (kwnames && keyword_deadline("fetch()", args + nargs, kwnames, &deadline) < 0) {
+        return NULL;
+    }
+    if (nargs == 2 && (kwnames ? wait_raise_given_twice("fetch", "timeout", 2)
+                               : wait_deadline(args[1], &deadline)) < 0) {
         return NULL;
     }
     return fetch_task(task, deadline);

@@ -78,7 +78,8 @@ wait_for_file(const char *who, bool writes, PyObject *const *args, Py_ssize_t na
                             "%s() takes a descriptor, or an object with fileno()", who);
     }
     const int fd = PyObject_AsFileDescriptor(args[0]);
-    if (fd < 0 || wait_timeout_argument(who, args + 1, nargs - 1, kwnames, &deadline)) {
+    if (fd < 0 ||
+        wait_timeout_argument(who, 1, args + 1, nargs - 1, kwnames, &deadline)) {
         return NULL;
     }
     Worker *const w = worker_self();

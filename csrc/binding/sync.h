@@ -13,7 +13,7 @@
 #include "sync/semaphore.h"
 
 extern PyType_Spec event_spec, lock_spec, rlock_spec, semaphore_spec, bounded_spec;
-extern PyType_Spec waiter_spec, atomic_spec, tally_spec;
+extern PyType_Spec waiter_spec, atomic_spec, tally_spec, channel_spec, operation_spec;
 
 /* sync_waiter.c: see trt_wake in taskrt.h. Any thread, attached or not. */
 int waiter_wake(PyObject *op);

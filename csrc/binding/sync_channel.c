@@ -160,13 +160,14 @@ channel_put(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *k
 {
     uint64_t deadline;
     Worker *const w = worker_self();
-    if (nargs < 1 || nargs > 2) {
+    if (nargs < 1) {
         return PyErr_Format(PyExc_TypeError,
                             "put() takes an item and perhaps a timeout (%zd arguments "
                             "given by position)",
                             nargs);
     }
-    if (!w || wait_timeout_argument("put", args + 1, nargs - 1, kwnames, &deadline) ||
+    if (!w ||
+        wait_timeout_argument("put", 1, args + 1, nargs - 1, kwnames, &deadline) ||
         wait_checkpoint(w->current) < 0) {
         return NULL;
     }
@@ -178,7 +179,7 @@ channel_get(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *k
 {
     uint64_t deadline;
     Worker *const w = worker_self();
-    if (!w || wait_timeout_argument("get", args, nargs, kwnames, &deadline) < 0 ||
+    if (!w || wait_timeout_argument("get", 0, args, nargs, kwnames, &deadline) < 0 ||
         wait_checkpoint(w->current) < 0) {
         return NULL;
     }

@@ -230,23 +230,35 @@ task_repr(TaskObject *self)
     return repr;
 }
 
+int
+wait_raise_given_twice(const char *method, const char *name, Py_ssize_t place)
+{
+    PyErr_Format(PyExc_TypeError,
+                 "argument for %s() given by name ('%s') and position (%zd)", method,
+                 name, place);
+    return -1;
+}
+
 /* Read the one optional argument `timeout` of a method. */
 int
-wait_timeout_argument(const char *method, PyObject *const *args, Py_ssize_t nargs,
-                      PyObject *kwnames, uint64_t *deadline_ns)
+wait_timeout_argument(const char *method, Py_ssize_t before, PyObject *const *args,
+                      Py_ssize_t nargs, PyObject *kwnames, uint64_t *deadline_ns)
 {
     const Py_ssize_t nkw = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
-    if (nargs + nkw > 1) {
-        PyErr_Format(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)",
-                     method, nargs + nkw);
+    if (nargs > 1) {
+        PyErr_Format(PyExc_TypeError, "%s() takes at most %zd argument%s (%zd given)",
+                     method, before + 1, before ? "s" : "", before + nargs + nkw);
         return -1;
     }
-    if (nkw == 1 &&
-        PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, 0), core->str.timeout)) {
+    if (nkw > 0 &&
+        PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, nkw - 1), core->str.timeout)) {
         PyErr_Format(PyExc_TypeError,
                      "%s() got an unexpected keyword argument '%U'; it takes timeout",
-                     method, PyTuple_GET_ITEM(kwnames, 0));
+                     method, PyTuple_GET_ITEM(kwnames, nkw - 1));
         return -1;
+    }
+    if (nargs + nkw > 1) {
+        return wait_raise_given_twice(method, "timeout", before + 1);
     }
     return wait_deadline(nargs + nkw == 1 ? args[0] : Py_None, deadline_ns);
 }
@@ -255,7 +267,7 @@ static PyObject *
 task_result(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     uint64_t deadline;
-    if (wait_timeout_argument("result", args, nargs, kwnames, &deadline) < 0) {
+    if (wait_timeout_argument("result", 0, args, nargs, kwnames, &deadline) < 0) {
         return NULL;
     }
     return fetch_task((TaskObject *)self, deadline);
@@ -266,7 +278,7 @@ task_exception(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *
 {
     TaskObject *const self = (TaskObject *)op;
     uint64_t deadline;
-    if (wait_timeout_argument("exception", args, nargs, kwnames, &deadline) < 0) {
+    if (wait_timeout_argument("exception", 0, args, nargs, kwnames, &deadline) < 0) {
         return NULL;
     }
     Worker *const w = worker_self();
