@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 from taskrt._core import AtomicInt, CancelScope, Event, RLock
+from taskrt._unique import Unique
 from taskrt.statistics import BarrierStatistics, LatchStatistics
 
 
@@ -20,7 +21,7 @@ class _Round:
         self.over = Event()  # all have come and the action has run; or it is broken
 
 
-class Barrier:
+class Barrier(Unique):
     """A point that `parties` tasks or threads pass together, again and again.
 
     parties  how many, at least 1
@@ -159,7 +160,7 @@ class Barrier:
         which.over.set()
 
 
-class Latch:
+class Latch(Unique):
     """A count that goes down to zero once, and those that wait for that.
 
     n   what it starts from, 0 or more

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 from taskrt._core import Lock, RLock, Waiter, _condition_wait, _condition_wake
+from taskrt._unique import Unique
 from taskrt.statistics import ConditionStatistics
 
 _T = TypeVar("_T")
@@ -24,7 +25,7 @@ def _seconds_until(deadline: float | None) -> float | None:
     return None if deadline is None else deadline - time.monotonic()
 
 
-class Condition:
+class Condition(Unique):
     """A lock, and those that wait under it until somebody says that something changed.
 
     lock   what to use: by default a new `RLock`; a `Lock`, or anything with acquire and

@@ -19,6 +19,7 @@ from typing import ParamSpec, TypeVar, TypeVarTuple
 
 from taskrt import _core, runtime
 from taskrt._core import Event, Task
+from taskrt._unique import Unique
 
 __all__ = ["Timer", "spawn_after", "spawn_later"]
 
@@ -181,7 +182,7 @@ def spawn_later(
     return task
 
 
-class Timer:
+class Timer(Unique):
     """A call of fn(*args) in a task, after delay seconds, and perhaps again and again.
 
     delay     seconds until the first call, 0 or more
