@@ -296,10 +296,24 @@ def test_fork_in_a_plain_thread(threads: str) -> None:
 @forks_at_every_size
 @pytest.mark.parametrize(
     "script",
-    ["fork_in_mid_work", "fork_grandchildren", "fork_unused", "fork_multiprocessing"],
+    [
+        "fork_at_start",
+        "fork_grandchildren",
+        "fork_in_handler",
+        "fork_in_mid_work",
+        "fork_multiprocessing",
+        "fork_unused",
+    ],
 )
 def test_fork(threads: str, script: str) -> None:
     assert run(script, threads=threads).stdout == "all is well\n"
+
+
+@needs_fork
+@forks_at_every_size
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts in /proc")
+def test_a_forked_child_keeps_no_descriptors_of_the_runtime(threads: str) -> None:
+    assert run("fork_descriptors", threads=threads).stdout == "all is well\n"
 
 
 @needs_fork

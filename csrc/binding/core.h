@@ -428,8 +428,7 @@ typedef struct Core {
     _Atomic(bool) stopping;     /* pool threads end when they have no task left */
     _Atomic(bool) interrupting; /* Cancelled was sent to threads, at exit; stays */
     bool inline_tasks, debug, closures; /* settings, written at start */
-    unsigned long
-        main_ident; /* the thread that signals go to; 0 before the first start */
+    unsigned long main_ident; /* where signals go to; 0 before the first start */
     Worker *main;
     Worker *parents_main; /* in a forked child: main's record as it was in the parent */
     Worker *pool_workers[TRT_POOL_MAX_THREADS + 1]; /* by id; 0 unused */
@@ -474,6 +473,7 @@ void lifecycle_dismiss_spare(void);
 int lifecycle_resize(uint32_t n);
 /* Call a function of the Python part without arguments. */
 PyObject *lifecycle_call_python(const char *module, const char *function);
+#include "fork.h"
 #include "settings.h"
 
 /* Start the runtime unless it runs. 0, or −1 with an error set. */

@@ -216,7 +216,8 @@ sleep_until_due(Worker *w)
             PyErr_WriteUnraisable(NULL);
         }
         signals_check(w);
-        if (fiber_any_ready(w) || trt_deque_size(&w->pinned) > 0) {
+        if (fiber_any_ready(w) || trt_deque_size(&w->pinned) > 0 ||
+            w->generation != trt_load_relaxed(&core->generation)) {
             signals_leave_sleep(w);
             return;
         }

@@ -1,4 +1,4 @@
-/* The runtime's threads: start, spare ones, foreign ones, fork, sizes. */
+/* The runtime's threads: start, spare ones, foreign ones, sizes. */
 #include "core.h"
 
 #include <errno.h>
@@ -312,51 +312,11 @@ on_thread_end(void *arg)
     trt_mutex_unlock(&core->life);
 }
 
-/* In a forked child: the threads are gone, and with them all that they were doing. What
- * lies in memory is left alone, since locks in it may be held by nobody. */
-static void
-on_fork_child(void)
-{
-    trt_fetch_add_relaxed(&core->generation, 1);
-    core->parents_main = core->main;
-    imports_on_fork();
-    trt_mutex_reinit_after_fork(&core->waits);
-    trt_mutex_reinit_after_fork(&core->life);
-    trt_mutex_reinit_after_fork(&core->contexts);
-    worker_current = NULL;
-    core->main_ident = PyThread_get_thread_ident();
-    core->pool = NULL;
-    core->main = NULL;
-    core->free_foreign = NULL;
-    core->works = NULL;
-    core->alarm.runs = false;
-    core->pool_count = 0;
-    for (size_t i = 0; i < sizeof core->pool_workers / sizeof core->pool_workers[0];
-         i++) {
-        core->pool_workers[i] = NULL;
-    }
-    trt_store_relaxed(&core->threads, 0);
-    trt_store_relaxed(&core->blocked, 0);
-    trt_store_relaxed(&core->timed_waits, 0);
-    trt_store_relaxed(&core->main_waits, false);
-    trt_store_relaxed(&core->never_ran, 0);
-    trt_store_relaxed(&core->detached_live, 0);
-    trt_store_relaxed(&core->foreign_running, 0);
-    calls_forget();
-    blocking_forget();
-    trt_store_relaxed(&core->main_waits, false);
-    trt_store_relaxed(&core->closing, false);
-    trt_store_relaxed(&core->draining, false);
-    trt_store_relaxed(&core->cancel_all, false);
-    trt_store_relaxed(&core->stopping, false);
-    trt_store_relaxed(&core->exited, false);
-}
-
 static void
 prepare_process(void)
 {
     pthread_key_create(&thread_end_key, on_thread_end);
-    pthread_atfork(NULL, NULL, on_fork_child);
+    pthread_atfork(NULL, NULL, fork_in_child);
 }
 
 void
@@ -514,11 +474,15 @@ lifecycle_accepts(Worker *w)
 Worker *
 worker_adopt(void)
 {
-    if (trt_load_relaxed(&core->threads) == 0 && lifecycle_start() < 0) {
-        return NULL;
-    }
-    const bool is_main = is_main_thread();
-    const bool is_joined = !is_main && is_joined_thread();
+    bool is_main, is_joined;
+    do { /* what runs in the start may fork, and in the child nothing has started then
+          */
+        if (trt_load_relaxed(&core->threads) == 0 && lifecycle_start() < 0) {
+            return NULL;
+        }
+        is_main = is_main_thread();
+        is_joined = !is_main && is_joined_thread();
+    } while (trt_load_relaxed(&core->threads) == 0);
     int error = 0;
     trt_mutex_lock(&core->life);
     Worker *w = NULL;
