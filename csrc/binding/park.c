@@ -350,6 +350,7 @@ new_wait(Worker *w, const Awaited *awaited)
     }
     trt_waiter_init(&wait->base, wait_wake);
     wait->fiber = w->current;
+    wait->task = w->current->task;
     wait->on_thread = !fiber_can_switch(w);
     wait->object = awaited->object;
     wait->verb = awaited->verb;

@@ -23,6 +23,9 @@ typedef struct Wait Wait;
 struct Wait {
     trt_waiter base;
     Fiber *fiber;
+    /* That waits, to be compared with; NULL: none. Constant. What runs on the stack may
+     * be another by now, on top of this wait: a signal handler's. */
+    const TaskObject *task;
     bool on_thread; /* the whole thread sleeps on its parker: no switch. Constant. */
     /* Last write of whoever decides it; read by a sleeping thread [wait-delivered]. */
     _Atomic(bool) delivered;

@@ -10,9 +10,10 @@ cancel_locked(TaskObject *task)
     if (!fiber || task_is_finished(task)) {
         return NULL;
     }
-    Wait *const wait = native_cancel_locked(fiber, task);
-    if (wait || fiber->task != task || !fiber->wait || fiber->wait->shielded) {
-        return wait;
+    Wait *const inner = native_cancel_locked(fiber, task);
+    const Wait *const wait = fiber->wait;
+    if (inner || !wait || wait->task != task || wait->shielded) {
+        return inner;
     }
     return wait_decide_locked(fiber, WAKE_CANCELLED);
 }
