@@ -2,6 +2,7 @@
 #include "core.h"
 
 #include <math.h>
+#include <stdio.h>
 
 int
 wait_deadline(PyObject *timeout, uint64_t *deadline_ns)
@@ -44,6 +45,20 @@ fetch_was_interrupted(Worker *w, TaskObject *task)
            !task_flag(task, TRT_TASK_OBSERVED);
 }
 
+void
+wait_raise_late(TaskObject *task, uint64_t begun_ns)
+{
+    char seconds[32];
+    snprintf(seconds, sizeof seconds, "%.3g",
+             (double)(trt_clock_now_ns() - begun_ns) * 1e-9);
+    PyObject *const name = task_name(task);
+    if (name) {
+        PyErr_Format(PyExc_TimeoutError,
+                     "%U has not ended after %s seconds; it goes on", name, seconds);
+        Py_DECREF(name);
+    }
+}
+
 PyObject *
 fetch_task(TaskObject *task, uint64_t deadline)
 {
@@ -51,12 +66,13 @@ fetch_task(TaskObject *task, uint64_t deadline)
     if (!w) {
         return NULL;
     }
+    const uint64_t begun = deadline == TRT_FOREVER ? 0 : trt_clock_now_ns();
     const int finished = wait_for(w, task, deadline);
     if (finished < 0) {
         return NULL;
     }
     if (!finished) {
-        PyErr_SetNone(PyExc_TimeoutError);
+        wait_raise_late(task, begun);
         return NULL;
     }
     /* Of a task and one that waits for it, cancelled together, the former may end
@@ -69,11 +85,14 @@ fetch_task(TaskObject *task, uint64_t deadline)
 }
 
 static TaskObject *
-as_task(const char *who, PyObject *op)
+as_task(const char *who, const char *many, PyObject *op)
 {
     if (!Py_IS_TYPE(op, core->task_type)) {
-        PyErr_Format(PyExc_TypeError, "%s takes a taskrt.Task, not '%.100s'", who,
-                     Py_TYPE(op)->tp_name);
+        const bool is_many =
+            Py_TYPE(op)->tp_iter && !PyUnicode_Check(op) && !PyBytes_Check(op);
+        PyErr_Format(PyExc_TypeError, "%s takes a taskrt.Task, not '%.100s'%s%s", who,
+                     Py_TYPE(op)->tp_name, is_many ? "; for many there is " : "",
+                     is_many ? many : "");
         return NULL;
     }
     return (TaskObject *)op;
@@ -111,7 +130,7 @@ core_fetch(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
                      nargs);
         return NULL;
     }
-    TaskObject *const task = as_task("fetch()", args[0]);
+    TaskObject *const task = as_task("fetch()", "fetch_all()", args[0]);
     uint64_t deadline = TRT_FOREVER;
     if (!task) {
         return NULL;
@@ -135,7 +154,7 @@ core_wait(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
         return NULL;
     }
     for (Py_ssize_t i = 0; i < nargs; i++) {
-        if (!as_task("wait()", args[i])) {
+        if (!as_task("wait()", "wait_all()", args[i])) {
             return NULL;
         }
     }

@@ -67,6 +67,8 @@ struct Awaited {
 /* Wait until the task has finished, running it here if that is possible. 1: finished;
  * 0: deadline passed; −1: error set. A suspension point and a checkpoint. */
 int wait_for(Worker *w, TaskObject *task, uint64_t deadline_ns);
+/* TimeoutError: the task has not ended in a wait that began then. */
+void wait_raise_late(TaskObject *task, uint64_t begun_ns);
 /* TaskLostError, if the task was left behind by a fork and never ends here: 0 or −1. */
 int wait_refuse_lost(TaskObject *task);
 /* Wait for something else, once. 1: it has come; 0: deadline passed; −1: error set; 2:

@@ -92,6 +92,9 @@ int choice_take(Worker *w, Choice *self, uint64_t deadline_ns);
 int choice_take_step(Worker *w, Step *step, PyObject **got, bool *taken,
                      uint64_t deadline_ns);
 
+/* Raise queue.Full or queue.Empty: with a text after a wait, without one where it is
+ * only the answer to a look. */
+void sync_raise_unable(PyObject *error, uint64_t deadline_ns, const char *text);
 /* Raise what a step on a closed channel ends with. */
 void channel_raise_closed(ChannelObject *self, bool is_put);
 

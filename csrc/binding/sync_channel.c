@@ -129,6 +129,16 @@ channel_bind(PyObject *self, PyObject *task)
 
 /* ---- putting and getting --------------------------------------------------------- */
 
+void
+sync_raise_unable(PyObject *error, uint64_t deadline_ns, const char *text)
+{
+    if (deadline_ns == SYNC_NOW) {
+        PyErr_SetNone(error);
+    } else {
+        PyErr_SetString(error, text);
+    }
+}
+
 static PyObject *
 put_until(Worker *w, PyObject *self, PyObject *item, uint64_t deadline)
 {
@@ -137,7 +147,7 @@ put_until(Worker *w, PyObject *self, PyObject *item, uint64_t deadline)
     bool taken;
     const int status = choice_take_step(w, &step, &nothing, &taken, deadline);
     if (status == 0) {
-        PyErr_SetNone(core->queue_full);
+        sync_raise_unable(core->queue_full, deadline, "there was no room in time");
     }
     return status > 0 ? Py_NewRef(Py_None) : NULL;
 }
@@ -150,7 +160,7 @@ get_until(Worker *w, PyObject *self, PyObject *what, uint64_t deadline)
     bool taken;
     const int status = choice_take_step(w, &step, &item, &taken, deadline);
     if (status == 0) {
-        PyErr_SetNone(core->queue_empty);
+        sync_raise_unable(core->queue_empty, deadline, "nothing came in time");
     }
     return status > 0 ? item : NULL;
 }

@@ -286,12 +286,13 @@ task_exception(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *
         return NULL;
     }
     const bool was_finished = task_is_finished(self);
+    const uint64_t begun = deadline == TRT_FOREVER ? 0 : trt_clock_now_ns();
     const int finished = wait_for(w, self, deadline);
     if (finished < 0) {
         return NULL;
     }
     if (!finished) {
-        PyErr_SetNone(PyExc_TimeoutError);
+        wait_raise_late(self, begun);
         return NULL;
     }
     if (!was_finished && fetch_was_interrupted(w, self)) {
