@@ -428,7 +428,7 @@ typedef struct Core {
     _Atomic(bool) stopping;     /* pool threads end when they have no task left */
     _Atomic(bool) interrupting; /* Cancelled was sent to threads, at exit; stays */
     bool inline_tasks, debug, closures; /* settings, written at start */
-    unsigned long main_ident; /* where signals go to; 0 before the first start */
+    _Atomic(unsigned long) main_ident;  /* where signals go; 0 before the start */
     Worker *main;
     Worker *parents_main; /* in a forked child: main's record as it was in the parent */
     Worker *pool_workers[TRT_POOL_MAX_THREADS + 1]; /* by id; 0 unused */

@@ -17,7 +17,7 @@ fork_in_child(void)
     trt_mutex_reinit_after_fork(&core->life);
     trt_mutex_reinit_after_fork(&core->contexts);
     worker_current = NULL;
-    core->main_ident = PyThread_get_thread_ident();
+    trt_store_relaxed(&core->main_ident, PyThread_get_thread_ident());
     core->pool = NULL;
     core->main = NULL;
     core->free_foreign = NULL;

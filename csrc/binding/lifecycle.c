@@ -373,7 +373,7 @@ find_main_thread(void)
     if (PyErr_Occurred()) {
         return -1;
     }
-    core->main_ident = value;
+    trt_store_relaxed(&core->main_ident, value);
     return 0;
 }
 
@@ -385,7 +385,8 @@ lifecycle_start(void)
     int error = 0;
     if (!trt_load_relaxed(&core->exited) &&
         (settings_read(&settings) < 0 ||
-         (!core->main_ident && find_main_thread() < 0) || prepare_imports() < 0)) {
+         (!trt_load_relaxed(&core->main_ident) && find_main_thread() < 0) ||
+         prepare_imports() < 0)) {
         return -1;
     }
     bool hooks = false;
@@ -426,7 +427,7 @@ lifecycle_start(void)
 static bool
 is_main_thread(void)
 {
-    return core->main_ident == PyThread_get_thread_ident();
+    return trt_load_relaxed(&core->main_ident) == PyThread_get_thread_ident();
 }
 
 /* Whether the interpreter will join the calling thread at exit: threads of the
