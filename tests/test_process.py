@@ -195,6 +195,11 @@ def test_exit_cancels_detached_tasks_at_once(threads: str) -> None:
     assert result.stderr == ""
 
 
+def test_a_callback_of_taskrt_is_not_what_the_exit_interrupts() -> None:
+    result = run("exit_interrupted_callback", threads="4")
+    assert (result.stdout, result.stderr) == ("call call end", "")
+
+
 @at_every_size
 @pytest.mark.parametrize("how", ["polite", "deaf"])
 def test_ctrl_c_ends_the_drain(threads: str, how: str) -> None:

@@ -20,12 +20,29 @@ struct Node {
     SubscriptionObject *owner;
 };
 
+/* At the exit, Cancelled is sent to whatever Python code the threads run, see
+ * interrupt_threads: twice at most. It is not meant for these callbacks, which are
+ * taskrt's own and end by themselves. */
+enum { INTERRUPTS_MAX = 2 };
+
+static bool
+was_interrupted(void)
+{
+    return trt_load_relaxed(&core->interrupting) &&
+           PyErr_ExceptionMatches(core->cancelled);
+}
+
 static void
 subscription_wake(trt_waiter *waiter)
 {
     SubscriptionObject *const self = ((Node *)waiter)->owner;
     PyObject *const error = PyErr_Occurred() ? trt_py_take_error() : NULL;
-    PyObject *const result = PyObject_CallOneArg(self->fn, (PyObject *)self->task);
+    PyObject *result = PyObject_CallOneArg(self->fn, (PyObject *)self->task);
+    for (int again = 0; !result && again < INTERRUPTS_MAX && was_interrupted();
+         again++) {
+        PyErr_Clear();
+        result = PyObject_CallOneArg(self->fn, (PyObject *)self->task);
+    }
     if (!result) {
         PyErr_WriteUnraisable(self->fn);
     }
