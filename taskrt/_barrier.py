@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 from taskrt._core import AtomicInt, CancelScope, Event, RLock
+from taskrt._unique import Unique
 from taskrt.statistics import BarrierStatistics, LatchStatistics
 
 
@@ -16,11 +17,11 @@ class _Round:
 
     def __init__(self) -> None:
         self.arrived = 0
-        self.broken = False
+        self.broken = ""  # why, if it is
         self.over = Event()  # all have come and the action has run; or it is broken
 
 
-class Barrier:
+class Barrier(Unique):
     """A point that `parties` tasks or threads pass together, again and again.
 
     parties  how many, at least 1
@@ -71,7 +72,7 @@ class Barrier:
         with self._lock:
             mine = self._round
             if mine.broken:
-                raise threading.BrokenBarrierError
+                raise threading.BrokenBarrierError(mine.broken)
             index = mine.arrived
             mine.arrived += 1
             is_last = mine.arrived == self._parties
@@ -90,7 +91,7 @@ class Barrier:
         """
         with CancelScope(shield=True), self._lock:
             before, self._round = self._round, _Round()
-            self._break_locked(before)
+            self._break_locked(before, "the barrier was reset")
 
     def abort(self) -> None:
         """Break it, for those that wait and all that come before `reset`.
@@ -98,7 +99,7 @@ class Barrier:
         Not a checkpoint.
         """
         with CancelScope(shield=True), self._lock:
-            self._break_locked(self._round)
+            self._break_locked(self._round, "the barrier was aborted")
 
     @property
     def parties(self) -> int:
@@ -114,52 +115,53 @@ class Barrier:
     @property
     def broken(self) -> bool:
         """Whether it is broken."""
-        return self._round.broken
+        return bool(self._round.broken)
 
     def statistics(self) -> BarrierStatistics:
         """Return a `taskrt.statistics.BarrierStatistics`. Not a suspension point."""
         now = self._round
         waiting = 0 if now.broken else now.arrived
-        return BarrierStatistics(self._parties, now.broken, waiting)
+        return BarrierStatistics(self._parties, bool(now.broken), waiting)
 
     def _finish(self, mine: _Round) -> None:
         """As the last to come: run the action and let all go on."""
         try:
             if self._action is not None:
                 self._action()
-        except BaseException:
+        except BaseException as error:
+            why = f"the action of the barrier has raised {type(error).__name__}"
             with CancelScope(shield=True), self._lock:
-                self._break_locked(mine)
-                self._break_locked(self._round)
+                self._break_locked(mine, why)
+                self._break_locked(self._round, why)
             raise
         mine.over.set()
 
     def _await(self, mine: _Round, timeout: float | None) -> None:
         try:
             in_time = mine.over._wait(timeout, self)
-            if not in_time and not self._give_up(mine):
+            if not in_time and not self._give_up(mine, "was out of time"):
                 mine.over._wait(
                     None, self
                 )  # all have come: it is the action that takes longer
         except BaseException:
-            self._give_up(mine)
+            self._give_up(mine, "was cancelled or interrupted")
             raise
         if mine.broken:
-            raise threading.BrokenBarrierError
+            raise threading.BrokenBarrierError(mine.broken)
 
-    def _give_up(self, mine: _Round) -> bool:
+    def _give_up(self, mine: _Round, why: str) -> bool:
         """Break this round, unless all have come; return whether it is broken."""
         with CancelScope(shield=True), self._lock:
             if mine.arrived < self._parties:
-                self._break_locked(mine)
-        return mine.broken
+                self._break_locked(mine, f"one of those that waited {why}")
+        return bool(mine.broken)
 
-    def _break_locked(self, which: _Round) -> None:
-        which.broken = True
+    def _break_locked(self, which: _Round, why: str) -> None:
+        which.broken = which.broken or why
         which.over.set()
 
 
-class Latch:
+class Latch(Unique):
     """A count that goes down to zero once, and those that wait for that.
 
     n   what it starts from, 0 or more

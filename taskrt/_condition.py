@@ -15,6 +15,7 @@ from taskrt._core import (
     _condition_wake,
     _Guard,
 )
+from taskrt._unique import Unique
 from taskrt.statistics import ConditionStatistics
 
 _T = TypeVar("_T")
@@ -32,7 +33,7 @@ def _seconds_until(deadline: float | None) -> float | None:
     return None if deadline is None else deadline - time.monotonic()
 
 
-class Condition(_Guard[bool]):
+class Condition(Unique, _Guard[bool]):
     """A lock, and those that wait under it until somebody says that something changed.
 
     lock   what to use: by default a new `RLock`; a `Lock`, or anything with acquire and

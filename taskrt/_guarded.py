@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Generic, TypeVar
 
 from taskrt._core import RLock, _Guard
+from taskrt._unique import Unique
 from taskrt.statistics import LockStatistics
 
 _T = TypeVar("_T")
 
 
-class Guarded(_Guard[_T], Generic[_T]):
+class Guarded(Unique, _Guard[_T], Generic[_T]):
     """A value together with its lock, so that nobody forgets to take it.
 
     value  anything

@@ -7,12 +7,13 @@ from functools import update_wrapper
 from typing import Generic, TypeVar
 
 from taskrt._core import RLock, Spawner, Task, fetch
+from taskrt._unique import Unique
 from taskrt.errors import TaskLostError
 
 _T = TypeVar("_T")
 
 
-class Once(Generic[_T]):
+class Once(Unique, Generic[_T]):
     """What `once` returns: call it for the value.
 
     The function runs in a task of its own, which callers fetch. So it mostly runs as a

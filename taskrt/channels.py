@@ -4,6 +4,7 @@ import math
 from typing import Generic, TypeVar
 
 from taskrt import _core
+from taskrt._unique import Unique
 from taskrt.errors import ChannelClosed, ShutDown
 from taskrt.statistics import QueueStatistics
 
@@ -16,7 +17,7 @@ select = _core.select
 sleep_op = _core.sleep_op
 
 
-class Queue(Generic[_T]):
+class Queue(Unique, Generic[_T]):
     """A `queue.Queue` whose waits park the task.
 
     maxsize  how many items it holds; 0 or less for any number. Constant

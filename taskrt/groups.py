@@ -1,7 +1,7 @@
 """Groups: tasks that end before the block of code that has spawned them."""
 
 from collections.abc import Callable
-from typing import Literal, ParamSpec, TypeVar
+from typing import Literal, Never, ParamSpec, TypeVar
 
 from taskrt import _core
 from taskrt._core import Semaphore, Task
@@ -50,10 +50,14 @@ class TaskGroup(_core._Family):
 
     def __init__(
         self,
-        *,
+        *by_position: Never,
         on_error: Literal["cancel", "wait"] = "cancel",
         limit: int | None = None,
     ) -> None:
+        if by_position:
+            raise TypeError(
+                "a TaskGroup takes its options by name: limit=3 for three tasks at once"
+            )
         if on_error not in ("cancel", "wait"):
             raise ValueError(f"on_error must be 'cancel' or 'wait', not {on_error!r}")
         if limit is not None:

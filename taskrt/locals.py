@@ -6,6 +6,7 @@ from functools import update_wrapper
 from typing import Generic, TypeVar, cast
 
 from taskrt import _core
+from taskrt._unique import Unique
 from taskrt.errors import DeadlockError
 
 __all__ = ["OncePerTask", "TaskLocal"]
@@ -15,7 +16,7 @@ _UNSET = object()
 _RUNNING = object()  # the function of a OncePerTask, in this task
 
 
-class TaskLocal(Generic[_T]):
+class TaskLocal(Unique, Generic[_T]):
     """A variable of which each task has its own; a `threading.local` for tasks.
 
     default_factory  called in a task that asks before it has set a value, or None
@@ -74,7 +75,7 @@ class TaskLocal(Generic[_T]):
         return values
 
 
-class OncePerTask(Generic[_T]):
+class OncePerTask(Unique, Generic[_T]):
     """A callable that calls `fn()` once in each task, and keeps the value for it.
 
     Outside of tasks once in each thread. `fn` runs in the caller, so unlike that of

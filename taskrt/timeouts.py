@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 __all__ = ["fail_after", "move_on_after"]
 
 
-def move_on_after(seconds: float) -> CancelScope:
+def move_on_after(seconds: float | None) -> CancelScope:
     """Return a scope that is cancelled after some seconds: with move_on_after(5):
+
+    seconds  from this call on; None for no limit
 
     The block ends at its first checkpoint after that, without an error; then the
     scope's `cancelled_caught` is true. Its `deadline`, on the clock of
-    `time.monotonic`, may be set to another time meanwhile. seconds counts from this
-    call. Raises ValueError if it is negative or NaN. Not a suspension point; any
-    thread. Source: Trio.
+    `time.monotonic`, may be set to another time meanwhile. Raises ValueError if seconds
+    is negative or NaN. Not a suspension point; any thread. Source: Trio.
 
     >>> from taskrt import move_on_after, sleep
     >>> with move_on_after(0.001) as scope:
@@ -28,19 +29,23 @@ def move_on_after(seconds: float) -> CancelScope:
     >>> scope.cancelled_caught
     True
     """
+    if seconds is None:
+        return CancelScope()
     if seconds < 0 or math.isnan(seconds):
         raise ValueError(f"seconds must be a number from 0 upwards, not {seconds!r}")
     return CancelScope(deadline=time.monotonic() + seconds)
 
 
 # So typed, a block is not taken for one that may end early without an error.
-def fail_after(seconds: float) -> "AbstractContextManager[CancelScope, None]":
+def fail_after(seconds: float | None) -> "AbstractContextManager[CancelScope, None]":
     """Return a `move_on_after` that raises TimeoutError: with fail_after(5) as scope:
+
+    seconds  from this call on; None for no limit
 
     Only if the block was ended by this limit, not by a scope around it, another's
     TimeoutError, or an error of its own. What is entered is the `CancelScope`, whose
-    `deadline` may be set. seconds counts from this call. Raises ValueError if it is
-    negative or NaN. Not a suspension point; any thread. Source: Trio.
+    `deadline` may be set. Raises ValueError if seconds is negative or NaN. Not a
+    suspension point; any thread. Source: Trio.
 
     >>> from taskrt import fail_after, sleep
     >>> with fail_after(0.001):

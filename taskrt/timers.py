@@ -13,11 +13,13 @@ import math
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar, TypeVarTuple
 
 from taskrt import _core, runtime
 from taskrt._core import Event, Task
+from taskrt._unique import Unique
 
 __all__ = ["Timer", "spawn_after", "spawn_later"]
 
@@ -30,6 +32,11 @@ _HELD = 0
 _KEEPER = 1 | 2 | 4  # counted, not on main if there are other threads, detached
 
 
+# Seconds between calls of one Timer at least: what a thread can keep up with and still
+# do something else.
+_SHORTEST = 1e-4
+
+
 class _Keeper:
     """The heap of what is to happen later, and the task that sleeps until it is due."""
 
@@ -37,6 +44,8 @@ class _Keeper:
         # Never held over a suspension; re-entrant for what a collection runs meanwhile.
         self._lock = threading.RLock()
         self._heap: list[tuple[float, int, Task[object] | Timer]] = []
+        self._due: deque[Task[object] | Timer] = deque()  # taken out of that
+        self._starting: Task[object] | Timer | None = None  # taken out of both
         self._numbers = itertools.count()  # so that targets are never compared
         self._event = Event(autoreset=True)
         self._task: Task[None] | None = None
@@ -45,19 +54,22 @@ class _Keeper:
 
     def add(self, deadline: float, target: "Task[object] | Timer") -> None:
         """Let target run at this time of `time.monotonic`. Not a suspension point."""
-        starting = None
         with self._lock:
             if not self._hooked:
                 self._hook()
-            if self._task is None or self._task.done():
-                starting = self._task = _core._make(_KEEPER, self._run)
             if len(self._heap) >= self._sweep_at:
                 self._sweep()
             heapq.heappush(self._heap, (deadline, next(self._numbers), target))
             is_next = self._heap[0][2] is target
-        if starting is not None:
-            _core._submit(starting)
-        elif is_next:
+            keeper = self._task
+            if keeper is None or keeper.done():
+                keeper = _core._make(_KEEPER, self._run)
+                _core._subscribe(keeper, self._on_end)
+                self._task = keeper
+        # Nothing if it runs; if an interrupt comes before, the next call makes up for
+        # it.
+        _core._submit(keeper)
+        if is_next:
             self._event.set()
 
     def _hook(self) -> None:
@@ -78,37 +90,64 @@ class _Keeper:
         heapq.heapify(self._heap)
         self._sweep_at = max(64, 2 * len(self._heap))
 
-    def stop(self) -> None:
+    def stop(self, why: str = "the process ends, or has called shutdown()") -> None:
         """Cancel all that is pending, and let the keeper end."""
         with self._lock:
-            targets = [target for _, _, target in self._heap]
+            targets = [*self._due, *(target for _, _, target in self._heap)]
+            self._due.clear()
             self._heap.clear()
         self._event.set()
         for target in targets:
-            target.cancel("the process ends, or has called shutdown()")
+            target.cancel(why)
+
+    def _on_end(self, keeper: Task[None]) -> None:
+        """Leave nothing to a keeper that was cancelled, perhaps before it had begun."""
+        if keeper is not self._task or keeper.state == "done":
+            return
+        starting, self._starting = self._starting, None
+        if starting is not None:
+            self._due.append(starting)
+        if keeper.state == "failed":  # which is reported, as nobody fetches it
+            self.stop("what keeps the timers has failed")
+        else:
+            self.stop()
 
     def _run(self) -> None:
-        try:
-            while True:
-                with self._lock:
-                    now = time.monotonic()
-                    due = []
-                    while self._heap and self._heap[0][0] <= now:
-                        due.append(heapq.heappop(self._heap)[2])
-                    if not due and not self._heap:
-                        self._task = None
-                        return
-                    left = self._heap[0][0] - now if self._heap else 0
-                for target in due:
-                    if isinstance(target, Timer):
-                        target._fire(now)
-                    else:
-                        _core._submit(target)
-                if not due:
-                    self._event.wait(left)
-        except BaseException:
-            self.stop()
-            raise
+        while True:
+            with self._lock:
+                now = time.monotonic()
+                while self._heap and self._heap[0][0] <= now:
+                    self._due.append(self._heap[0][2])
+                    heapq.heappop(self._heap)
+                if not self._due and not self._heap:
+                    self._task = None
+                    return
+                left = self._heap[0][0] - now if self._heap else 0
+            if not self._due:
+                self._event.wait(left)
+                continue
+            while (target := self._take()) is not None:
+                _start(target, now)
+            _core.yield_now()  # there may be as many as are due again after a round
+
+    def _take(self) -> "Task[object] | Timer | None":
+        with self._lock:
+            self._starting = self._due[0] if self._due else None
+            if self._due:
+                self._due.popleft()
+            return self._starting
+
+
+def _start(target: "Task[object] | Timer", now: float) -> None:
+    """Start what is due; if that fails, only this one ends."""
+    try:
+        if isinstance(target, Timer):
+            target._fire(now)
+        else:
+            _core._submit(target)
+    except Exception as error:
+        target.cancel(f"it could not be started: {error!r}")
+        _core._call_report(error, f"start of {target!r}")
 
 
 _keeper = _Keeper()
@@ -141,11 +180,12 @@ def spawn_later(
     return task
 
 
-class Timer:
+class Timer(Unique):
     """A call of fn(*args) in a task, after delay seconds, and perhaps again and again.
 
     delay     seconds until the first call, 0 or more
-    interval  seconds from one call to the next, more than 0; None: only one call
+    interval  seconds from one call to the next, more than 0; less than 0.0001 counts as
+              that; None: only one call
 
     Runs from now on, also if nobody keeps the object. Calls do not pile up: those that
     are due while an earlier one still runs, or that come late by an interval or more,
@@ -187,7 +227,7 @@ class Timer:
                 f"interval must be a number above 0, or None, not {interval!r}"
             )
         self._deadline = _deadline_after("delay", delay)
-        self._interval = interval
+        self._interval = None if interval is None else max(interval, _SHORTEST)
         self._fn: Callable[..., object] = fn
         self._args: tuple[object, ...] = args
         self._context = contextvars.copy_context()
@@ -212,9 +252,8 @@ class Timer:
                     return
                 self._next = self._context.run(self._make)
             assert self._interval is not None
-            missed = max(0, math.floor((now - self._deadline) / self._interval))
-            self._deadline += (missed + 1) * self._interval
-            deadline = self._deadline
+            since = math.fmod(max(0, now - self._deadline), self._interval)
+            self._deadline = deadline = now - since + self._interval
         _keeper.add(deadline, self)
 
     def cancel(self, msg: object = None) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import weakref
 
 from taskrt._core import CancelScope, Event, Operation
+from taskrt._unique import Unique
 
 __all__ = ["CancelSource", "CancelToken"]
 
 
-class CancelToken:
+class CancelToken(Unique):
     """What is handed to code that is to end when a `CancelSource` says so.
 
     That code puts what it does under `scope()`, or looks, or waits; it cannot cancel
@@ -77,7 +78,7 @@ class CancelToken:
                 scope.cancel(self.reason)
 
 
-class CancelSource:
+class CancelSource(Unique):
     """Cancels whatever runs under its `token`, wherever that is.
 
     For a library that is given a token and must not be able to cancel its caller. Once

@@ -5,6 +5,7 @@ from typing import Any, TypeVar, overload
 
 from taskrt import _core
 from taskrt._core import Task
+from taskrt._unique import Unique
 from taskrt.errors import Cancelled
 
 __all__ = [
@@ -158,7 +159,7 @@ def fetch_all(tasks: Iterable[Task[_R]], fail_fast: bool = True) -> list[_R]:
     return [task.result() for task in found]
 
 
-class as_completed(_core._Arrivals[_R]):  # noqa: N801  (used as a function)
+class as_completed(Unique, _core._Arrivals[_R]):  # noqa: N801  (used as a function)
     """Yield tasks as they end: for task in as_completed(tasks):
 
     timeout  seconds from this call to the end of the iteration, None for no limit

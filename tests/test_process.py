@@ -195,6 +195,11 @@ def test_exit_cancels_detached_tasks_at_once(threads: str) -> None:
     assert result.stderr == ""
 
 
+def test_a_callback_of_taskrt_is_not_what_the_exit_interrupts() -> None:
+    result = run("exit_interrupted_callback", threads="4")
+    assert (result.stdout, result.stderr) == ("call call end", "")
+
+
 @at_every_size
 @pytest.mark.parametrize("how", ["polite", "deaf"])
 def test_ctrl_c_ends_the_drain(threads: str, how: str) -> None:
@@ -296,10 +301,24 @@ def test_fork_in_a_plain_thread(threads: str) -> None:
 @forks_at_every_size
 @pytest.mark.parametrize(
     "script",
-    ["fork_in_mid_work", "fork_grandchildren", "fork_unused", "fork_multiprocessing"],
+    [
+        "fork_at_start",
+        "fork_grandchildren",
+        "fork_in_handler",
+        "fork_in_mid_work",
+        "fork_multiprocessing",
+        "fork_unused",
+    ],
 )
 def test_fork(threads: str, script: str) -> None:
     assert run(script, threads=threads).stdout == "all is well\n"
+
+
+@needs_fork
+@forks_at_every_size
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts in /proc")
+def test_a_forked_child_keeps_no_descriptors_of_the_runtime(threads: str) -> None:
+    assert run("fork_descriptors", threads=threads).stdout == "all is well\n"
 
 
 @needs_fork

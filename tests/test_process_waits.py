@@ -64,3 +64,9 @@ def test_exit_cancels_every_wait_and_lets_timed_ones_end(threads: str) -> None:
 def test_fork_leaves_waits_to_the_parent(threads: str) -> None:
     result = run("fork_waits", threads)
     assert (result.stdout, result.stderr) == ("all is well\n", "")
+
+
+@pytest.mark.parametrize("threads", SIZES)
+def test_a_wait_beneath_a_handler_is_cancelled(threads: str) -> None:
+    result = run("cancel_under_handler", threads)
+    assert (result.stdout, result.stderr) == ("all is well\n", "")

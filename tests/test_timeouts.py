@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from support.gates import join
@@ -55,6 +56,21 @@ def test_zero_seconds_end_at_the_first_checkpoint() -> None:
     with pytest.raises(TimeoutError):
         with fail_after(0):
             checkpoint()
+
+
+@pytest.mark.parametrize("limit", [move_on_after, fail_after])
+def test_none_is_no_limit(limit: Callable[[None], Any]) -> None:
+    with limit(None) as scope:
+        assert scope.deadline is None
+        sleep(SOON)
+    assert not scope.cancelled_caught
+
+
+def test_a_deadline_may_be_set_where_there_was_none() -> None:
+    with pytest.raises(TimeoutError, match="not done at its deadline"):
+        with fail_after(None) as scope:
+            scope.deadline = time.monotonic() + SOON
+            sleep(NEVER)
 
 
 def test_a_block_that_never_looks_is_in_time() -> None:

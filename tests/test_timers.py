@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextvars
 import gc
 import math
+import sys
 import threading
 import time
 import weakref
+from typing import Any
 
 import pytest
-from support.child import UNDER_ASAN, run_script
 from support.gates import join, until
 
 import taskrt
@@ -232,6 +233,41 @@ def test_late_calls_are_left_out() -> None:
     timer.cancel()
 
 
+@pytest.mark.parametrize("interval", [5e-324, sys.float_info.min, 1e-9, 1e-6])
+def test_an_interval_may_be_shorter_than_the_clock_can_tell(interval: float) -> None:
+    innocent = spawn_later(0.02, int)
+    calls: list[int] = []
+    timer = Timer(SOON, calls.append, 1, interval=interval)
+    assert fetch(innocent, 60) == 0
+    until(lambda: len(calls) >= 3)
+    assert fetch(taskrt.spawn(int)) == 0  # others have their turns
+    assert timer.cancel() is True
+
+
+@pytest.mark.parametrize("when", ["at once", "again"])
+def test_a_timer_that_cannot_be_started_ends_alone(
+    when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Bad(Timer):
+        def _fire(self, now: float) -> None:
+            if when == "again":
+                super()._fire(now)
+            if not self.done():
+                raise MemoryError("none left")
+
+    reports: list[Any] = []
+    monkeypatch.setattr("sys.unraisablehook", reports.append)
+    innocent, again = spawn_later(0.02, int), Event()
+    good = Timer(0, again.set, interval=0.015)
+    bad = Bad(SOON, int, interval=0.001)
+    assert fetch(innocent) == 0
+    again.clear()
+    assert again.wait(5)
+    assert good.cancel() is True
+    assert bad.done()
+    assert [str(report.exc_value) for report in reports] == ["none left"]
+
+
 def test_a_timer_cancels_itself() -> None:
     event = Event()
 
@@ -291,77 +327,3 @@ def test_a_timer_that_is_over_dies() -> None:
     until(timer.done)
     del timer
     until(lambda: gc.collect() is not None and alive() is None)
-
-
-# --- the end of the process -----------------------------------------------------------
-
-
-@pytest.mark.isolated
-@pytest.mark.parametrize("count", [1, 2])
-def test_pending_timers_do_not_hold_up_the_exit(count: int) -> None:
-    run_script(
-        f"""
-        import sys, taskrt
-        taskrt.set_num_threads({count})
-        late = taskrt.spawn_later(1000, print, "never")
-        timer = taskrt.Timer(1000, print, "never", interval=1)
-        taskrt.fetch(taskrt.spawn(int))
-        stuck = taskrt.spawn(taskrt._core.Event().wait)
-        taskrt.fetch(taskrt.spawn_later(0.001, int))
-        """
-    )
-
-
-@pytest.mark.isolated
-def test_what_follows_runs_before_the_exit() -> None:
-    result = run_script(
-        """
-        import taskrt
-        for n in range(50):
-            task = taskrt.spawn(taskrt.sleep, 0.001)
-            for _ in range(5):
-                task = taskrt.spawn_after(task, lambda: None)
-            taskrt.spawn_after(task, print, "ran")
-        """
-    )
-    assert result.stdout.count("ran") == 50
-
-
-@pytest.mark.isolated
-def test_shutdown_cancels_pending_timers_and_new_ones_work() -> None:
-    run_script(
-        """
-        import taskrt
-        late = taskrt.spawn_later(1000, print, "never")
-        assert taskrt.shutdown() is True
-        assert late.cancelled()
-        assert taskrt.fetch(taskrt.spawn_later(0.001, int)) == 0
-        """
-    )
-
-
-@pytest.mark.isolated
-@pytest.mark.skipif(UNDER_ASAN, reason="forks with threads")
-def test_a_forked_child_has_no_timers_of_its_parent() -> None:
-    run_script(
-        """
-        import os, taskrt, warnings
-        warnings.simplefilter("ignore")
-        late = taskrt.spawn_later(1000, print, "never")
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                from taskrt import timers
-                assert not timers._keeper._heap
-                assert taskrt.fetch(taskrt.spawn_later(0.001, int)) == 0
-                try:
-                    taskrt.fetch(late, timeout=0.01)
-                except taskrt.TaskLostError:
-                    status = 0
-            finally:
-                os._exit(status)
-        assert os.waitpid(pid, 0)[1] == 0
-        late.cancel()
-        """
-    )

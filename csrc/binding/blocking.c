@@ -84,7 +84,7 @@ core_blocking_begin(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
     Worker *w = worker_current;
     if (!w && trt_load_relaxed(&core->threads) > 0 &&
-        core->main_ident == PyThread_get_thread_ident()) {
+        trt_load_relaxed(&core->main_ident) == PyThread_get_thread_ident()) {
         w = worker_adopt(); /* main has not used taskrt, but others have */
         if (!w) {
             return NULL;

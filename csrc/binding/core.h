@@ -197,12 +197,13 @@ void context_resume(Suspended *suspended);
 
 /* ---- waiting, from Python ------------------------------------------------------- */
 
-/* fetch.c: a deadline from a Python timeout: None, or seconds. 0, or −1 with an error
- * set. */
+/* fetch.c: a deadline from a timeout, None or seconds. 0, or −1 with an error set. */
 int wait_deadline(PyObject *timeout, uint64_t *deadline_ns);
-/* task_type.c: the one optional argument `timeout` of a method. */
-int wait_timeout_argument(const char *method, PyObject *const *args, Py_ssize_t nargs,
-                          PyObject *kwnames, uint64_t *deadline_ns);
+/* The one optional argument `timeout`, after `before` others. */
+int wait_timeout_argument(const char *method, Py_ssize_t before, PyObject *const *args,
+                          Py_ssize_t nargs, PyObject *kwnames, uint64_t *deadline_ns);
+/* Raise that an argument was given by name and at that place, from 1 on. Returns −1. */
+int wait_raise_given_twice(const char *method, const char *name, Py_ssize_t place);
 
 PyObject *core_fetch(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *core_wait(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
@@ -420,15 +421,14 @@ typedef struct Core {
     _Atomic(bool) stopping;     /* pool threads end when they have no task left */
     _Atomic(bool) interrupting; /* Cancelled was sent to threads, at exit; stays */
     bool inline_tasks, debug, closures; /* settings, written at start */
-    unsigned long
-        main_ident; /* the thread that signals go to; 0 before the first start */
+    _Atomic(unsigned long) main_ident;  /* where signals go; 0 before the start */
     Worker *main;
     Worker *parents_main; /* in a forked child: main's record as it was in the parent */
     Worker *pool_workers[TRT_POOL_MAX_THREADS + 1]; /* by id; 0 unused */
     uint32_t pool_count;                            /* highest id that has a record */
     Worker *free_foreign; /* records of foreign threads that have ended */
     bool hooked;          /* exit, fork and collection hooks are in place */
-    bool exited;          /* the exit drain is over */
+    _Atomic(bool) exited; /* the exit drain is over; main writes */
 } Core;
 
 /* The one instance. The runtime exists once per process, so the module's state does;
@@ -466,6 +466,7 @@ void lifecycle_dismiss_spare(void);
 int lifecycle_resize(uint32_t n);
 /* Call a function of the Python part without arguments. */
 PyObject *lifecycle_call_python(const char *module, const char *function);
+#include "fork.h"
 #include "settings.h"
 
 /* Start the runtime unless it runs. 0, or −1 with an error set. */
@@ -564,7 +565,6 @@ PyObject *core_never_lets_go(PyObject *, PyObject *const *, Py_ssize_t);
 
 /* ---- the rest -------------------------------------------------------------------- */
 
-extern PyType_Spec channel_spec, operation_spec;
 PyObject *operation_on_task(PyObject *task, PyObject *);
 PyObject *core_select(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 #include "alarm.h"

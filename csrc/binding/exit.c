@@ -11,7 +11,11 @@ exit_cancels(void)
     if (trt_load_relaxed(&core->cancel_all)) {
         return EXIT_CANCELS_ALL;
     }
-    return trt_load_relaxed(&core->closing) ? EXIT_CANCELS_DETACHED : EXIT_CANCELS_NONE;
+    /* Exit functions use taskrt as if nothing had been: the drain that follows them
+     * cancels what they leave. */
+    return trt_load_relaxed(&core->closing) && !trt_load_relaxed(&core->exited)
+               ? EXIT_CANCELS_DETACHED
+               : EXIT_CANCELS_NONE;
 }
 
 /* ---- quiet: nothing can run any more --------------------------------------------- */
@@ -354,7 +358,8 @@ ends_by_interrupt(void)
 PyObject *
 core_at_exit(PyObject *Py_UNUSED(module), PyObject *late)
 {
-    const bool interrupted = (late == Py_True && !core->exited) || ends_by_interrupt();
+    const bool interrupted =
+        (late == Py_True && !trt_load_relaxed(&core->exited)) || ends_by_interrupt();
     if (trt_load_relaxed(&core->threads) == 0) {
         Py_RETURN_NONE;
     }
@@ -366,7 +371,7 @@ core_at_exit(PyObject *Py_UNUSED(module), PyObject *late)
         if (end_runtime(w, !interrupted, TRT_FOREVER)) {
             reset();
         }
-        core->exited = true;
+        trt_store_relaxed(&core->exited, true);
         trt_store_seq_cst(&core->closing,
                           true); /* but for main, see lifecycle_accepts */
     }

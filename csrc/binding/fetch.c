@@ -2,6 +2,7 @@
 #include "core.h"
 
 #include <math.h>
+#include <stdio.h>
 
 int
 wait_deadline(PyObject *timeout, uint64_t *deadline_ns)
@@ -33,6 +34,39 @@ wait_deadline(PyObject *timeout, uint64_t *deadline_ns)
     return 0;
 }
 
+int
+wait_raise_given_twice(const char *method, const char *name, Py_ssize_t place)
+{
+    PyErr_Format(PyExc_TypeError,
+                 "argument for %s() given by name ('%s') and position (%zd)", method,
+                 name, place);
+    return -1;
+}
+
+/* Read the one optional argument `timeout` of a method. */
+int
+wait_timeout_argument(const char *method, Py_ssize_t before, PyObject *const *args,
+                      Py_ssize_t nargs, PyObject *kwnames, uint64_t *deadline_ns)
+{
+    const Py_ssize_t nkw = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
+    if (nargs > 1) {
+        PyErr_Format(PyExc_TypeError, "%s() takes at most %zd argument%s (%zd given)",
+                     method, before + 1, before ? "s" : "", before + nargs + nkw);
+        return -1;
+    }
+    if (nkw > 0 &&
+        PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, nkw - 1), core->str.timeout)) {
+        PyErr_Format(PyExc_TypeError,
+                     "%s() got an unexpected keyword argument '%U'; it takes timeout",
+                     method, PyTuple_GET_ITEM(kwnames, nkw - 1));
+        return -1;
+    }
+    if (nargs + nkw > 1) {
+        return wait_raise_given_twice(method, "timeout", before + 1);
+    }
+    return wait_deadline(nargs + nkw == 1 ? args[0] : Py_None, deadline_ns);
+}
+
 /* An interrupt that ended a task which ran here as a call was meant for this thread. */
 bool
 fetch_was_interrupted(Worker *w, TaskObject *task)
@@ -44,6 +78,20 @@ fetch_was_interrupted(Worker *w, TaskObject *task)
            !task_flag(task, TRT_TASK_OBSERVED);
 }
 
+void
+wait_raise_late(TaskObject *task, uint64_t begun_ns)
+{
+    char seconds[32];
+    snprintf(seconds, sizeof seconds, "%.3g",
+             (double)(trt_clock_now_ns() - begun_ns) * 1e-9);
+    PyObject *const name = task_name(task);
+    if (name) {
+        PyErr_Format(PyExc_TimeoutError,
+                     "%U has not ended after %s seconds; it goes on", name, seconds);
+        Py_DECREF(name);
+    }
+}
+
 PyObject *
 fetch_task(TaskObject *task, uint64_t deadline)
 {
@@ -51,12 +99,13 @@ fetch_task(TaskObject *task, uint64_t deadline)
     if (!w) {
         return NULL;
     }
+    const uint64_t begun = deadline == TRT_FOREVER ? 0 : trt_clock_now_ns();
     const int finished = wait_for(w, task, deadline);
     if (finished < 0) {
         return NULL;
     }
     if (!finished) {
-        PyErr_SetNone(PyExc_TimeoutError);
+        wait_raise_late(task, begun);
         return NULL;
     }
     /* Of a task and one that waits for it, cancelled together, the former may end
@@ -69,11 +118,14 @@ fetch_task(TaskObject *task, uint64_t deadline)
 }
 
 static TaskObject *
-as_task(const char *who, PyObject *op)
+as_task(const char *who, const char *many, PyObject *op)
 {
     if (!Py_IS_TYPE(op, core->task_type)) {
-        PyErr_Format(PyExc_TypeError, "%s takes a taskrt.Task, not '%.100s'", who,
-                     Py_TYPE(op)->tp_name);
+        const bool is_many =
+            Py_TYPE(op)->tp_iter && !PyUnicode_Check(op) && !PyBytes_Check(op);
+        PyErr_Format(PyExc_TypeError, "%s takes a taskrt.Task, not '%.100s'%s%s", who,
+                     Py_TYPE(op)->tp_name, is_many ? "; for many there is " : "",
+                     is_many ? many : "");
         return NULL;
     }
     return (TaskObject *)op;
@@ -104,20 +156,23 @@ PyObject *
 core_fetch(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
            PyObject *kwnames)
 {
-    if (nargs < 1 || nargs > 2 || (nargs == 2 && kwnames)) {
+    if (nargs < 1 || nargs > 2) {
         PyErr_Format(PyExc_TypeError,
-                     "fetch() takes a task and perhaps a timeout (%zd arguments given)",
-                     nargs + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0));
+                     "fetch() takes a task and perhaps a timeout (%zd arguments given "
+                     "by position)",
+                     nargs);
         return NULL;
     }
-    TaskObject *const task = as_task("fetch()", args[0]);
+    TaskObject *const task = as_task("fetch()", "fetch_all()", args[0]);
     uint64_t deadline = TRT_FOREVER;
     if (!task) {
         return NULL;
     }
-    if (nargs == 2
-            ? wait_deadline(args[1], &deadline) < 0
-            : kwnames && keyword_deadline("fetch()", args + 1, kwnames, &deadline)) {
+    if (kwnames && keyword_deadline("fetch()", args + nargs, kwnames, &deadline) < 0) {
+        return NULL;
+    }
+    if (nargs == 2 && (kwnames ? wait_raise_given_twice("fetch", "timeout", 2)
+                               : wait_deadline(args[1], &deadline)) < 0) {
         return NULL;
     }
     return fetch_task(task, deadline);
@@ -132,7 +187,7 @@ core_wait(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
         return NULL;
     }
     for (Py_ssize_t i = 0; i < nargs; i++) {
-        if (!as_task("wait()", args[i])) {
+        if (!as_task("wait()", "wait_all()", args[i])) {
             return NULL;
         }
     }

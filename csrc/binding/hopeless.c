@@ -97,7 +97,7 @@ describe_owner(PyObject *object)
     if (owner == 0) {
         return PyUnicode_FromString("");
     }
-    if (owner == (uint64_t)core->main_ident * 2 + 1) {
+    if (owner == (uint64_t)trt_load_relaxed(&core->main_ident) * 2 + 1) {
         return PyUnicode_FromString(", which the main thread has");
     }
     PyObject *const task = owner & 1 ? NULL : find_task(owner / 2);

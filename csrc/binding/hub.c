@@ -90,8 +90,9 @@ hub_is_needed(Worker *w)
 static bool
 comes_too_late(TaskObject *task)
 {
-    return trt_load_relaxed(&core->cancel_all) ||
-           (trt_load_relaxed(&core->closing) && task_flag(task, TRT_TASK_DETACHED));
+    const uint32_t cancels = exit_cancels();
+    return cancels == EXIT_CANCELS_ALL ||
+           (cancels == EXIT_CANCELS_DETACHED && task_flag(task, TRT_TASK_DETACHED));
 }
 
 /* End a claimed task whose thread has ended. */
@@ -215,7 +216,8 @@ sleep_until_due(Worker *w)
             PyErr_WriteUnraisable(NULL);
         }
         signals_check(w);
-        if (fiber_any_ready(w) || trt_deque_size(&w->pinned) > 0) {
+        if (fiber_any_ready(w) || trt_deque_size(&w->pinned) > 0 ||
+            w->generation != trt_load_relaxed(&core->generation)) {
             signals_leave_sleep(w);
             return;
         }

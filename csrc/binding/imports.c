@@ -18,7 +18,9 @@ own_stack(void)
         !(w->current == &w->hub && w->base.kind == TRT_WORKER_POOL)) {
         return w->current;
     }
-    return forked && core->main_ident == PyThread_get_thread_ident() ? forked : NULL;
+    return forked && trt_load_relaxed(&core->main_ident) == PyThread_get_thread_ident()
+               ? forked
+               : NULL;
 }
 
 void
@@ -45,7 +47,9 @@ find_stack(unsigned long long id)
     if (stack && stack != forked) {
         return stack;
     }
-    return core->main && (stack || id == core->main_ident) ? &core->main->root : NULL;
+    return core->main && (stack || id == trt_load_relaxed(&core->main_ident))
+               ? &core->main->root
+               : NULL;
 }
 
 /* _never_lets_go(id, hard): whether this stack would wait in vain for something that

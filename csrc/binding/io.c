@@ -36,6 +36,24 @@ readiness_leave(Awaited *base, Wait *wait)
     free(wait);
 }
 
+static void
+raise_unwaitable(int number)
+{
+    errno = number;
+    if (number != EPERM) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        return;
+    }
+    PyObject *const error = PyObject_CallFunction(
+        PyExc_OSError, "is", number,
+        "it cannot be waited for, as a file on disk is always ready: read or write it, "
+        "with run_blocking() if that takes long");
+    if (error) {
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+        Py_DECREF(error);
+    }
+}
+
 /* 1: ready; 0: deadline passed; −1: error set. */
 static int
 wait_for_descriptor(Worker *w, PyObject *file, int fd, bool writes, uint64_t deadline)
@@ -57,8 +75,7 @@ wait_for_descriptor(Worker *w, PyObject *file, int fd, bool writes, uint64_t dea
     } while (status == 2);
     trt_poller_exit(&core->pool->poller);
     if (status >= 0 && wanted.error) {
-        errno = -wanted.error;
-        PyErr_SetFromErrno(PyExc_OSError);
+        raise_unwaitable(-wanted.error);
         return -1;
     }
     if (status == 0) {
@@ -78,7 +95,8 @@ wait_for_file(const char *who, bool writes, PyObject *const *args, Py_ssize_t na
                             "%s() takes a descriptor, or an object with fileno()", who);
     }
     const int fd = PyObject_AsFileDescriptor(args[0]);
-    if (fd < 0 || wait_timeout_argument(who, args + 1, nargs - 1, kwnames, &deadline)) {
+    if (fd < 0 ||
+        wait_timeout_argument(who, 1, args + 1, nargs - 1, kwnames, &deadline)) {
         return NULL;
     }
     Worker *const w = worker_self();

@@ -1,4 +1,4 @@
-/* The runtime's threads: start, spare ones, foreign ones, fork, sizes. */
+/* The runtime's threads: start, spare ones, foreign ones, sizes. */
 #include "core.h"
 
 #include <errno.h>
@@ -311,51 +311,11 @@ on_thread_end(void *arg)
     trt_mutex_unlock(&core->life);
 }
 
-/* In a forked child: the threads are gone, and with them all that they were doing. What
- * lies in memory is left alone, since locks in it may be held by nobody. */
-static void
-on_fork_child(void)
-{
-    trt_fetch_add_relaxed(&core->generation, 1);
-    core->parents_main = core->main;
-    imports_on_fork();
-    trt_mutex_reinit_after_fork(&core->waits);
-    trt_mutex_reinit_after_fork(&core->life);
-    trt_mutex_reinit_after_fork(&core->contexts);
-    worker_current = NULL;
-    core->main_ident = PyThread_get_thread_ident();
-    core->pool = NULL;
-    core->main = NULL;
-    core->free_foreign = NULL;
-    core->works = NULL;
-    core->pool_count = 0;
-    for (size_t i = 0; i < sizeof core->pool_workers / sizeof core->pool_workers[0];
-         i++) {
-        core->pool_workers[i] = NULL;
-    }
-    trt_store_relaxed(&core->threads, 0);
-    trt_store_relaxed(&core->blocked, 0);
-    trt_store_relaxed(&core->timed_waits, 0);
-    trt_store_relaxed(&core->main_waits, false);
-    trt_store_relaxed(&core->never_ran, 0);
-    trt_store_relaxed(&core->detached_live, 0);
-    trt_store_relaxed(&core->foreign_running, 0);
-    calls_forget();
-    alarm_forget();
-    trt_store_relaxed(&core->spares, 0);
-    trt_store_relaxed(&core->main_waits, false);
-    trt_store_relaxed(&core->closing, false);
-    trt_store_relaxed(&core->draining, false);
-    trt_store_relaxed(&core->cancel_all, false);
-    trt_store_relaxed(&core->stopping, false);
-    core->exited = false;
-}
-
 static void
 prepare_process(void)
 {
     pthread_key_create(&thread_end_key, on_thread_end);
-    pthread_atfork(NULL, NULL, on_fork_child);
+    pthread_atfork(NULL, NULL, fork_in_child);
 }
 
 void
@@ -412,7 +372,7 @@ find_main_thread(void)
     if (PyErr_Occurred()) {
         return -1;
     }
-    core->main_ident = value;
+    trt_store_relaxed(&core->main_ident, value);
     return 0;
 }
 
@@ -422,9 +382,10 @@ lifecycle_start(void)
     /* Exit functions: main runs everything, as it was set. */
     Settings settings = {1, core->inline_tasks, core->debug, core->closures};
     int error = 0;
-    if (!core->exited &&
+    if (!trt_load_relaxed(&core->exited) &&
         (settings_read(&settings) < 0 ||
-         (!core->main_ident && find_main_thread() < 0) || prepare_imports() < 0)) {
+         (!trt_load_relaxed(&core->main_ident) && find_main_thread() < 0) ||
+         prepare_imports() < 0)) {
         return -1;
     }
     bool hooks = false;
@@ -465,7 +426,7 @@ lifecycle_start(void)
 static bool
 is_main_thread(void)
 {
-    return core->main_ident == PyThread_get_thread_ident();
+    return trt_load_relaxed(&core->main_ident) == PyThread_get_thread_ident();
 }
 
 /* Whether the interpreter will join the calling thread at exit: threads of the
@@ -500,24 +461,28 @@ bool
 lifecycle_accepts(Worker *w)
 {
     if (!trt_load_relaxed(&core->closing) || (w && w->current->task) ||
-        (calls_run_here() && !core->exited)) {
+        (calls_run_here() && !trt_load_relaxed(&core->exited))) {
         return true; /* a call is waited for as tasks are */
     }
     if (w && w->serves_tasks && trt_load_seq_cst(&core->foreign_running) > 0) {
         return true; /* for a task that waits for it */
     }
     /* Exit functions may still use taskrt: main runs what they spawn. */
-    return core->exited && is_main_thread();
+    return trt_load_relaxed(&core->exited) && is_main_thread();
 }
 
 Worker *
 worker_adopt(void)
 {
-    if (trt_load_relaxed(&core->threads) == 0 && lifecycle_start() < 0) {
-        return NULL;
-    }
-    const bool is_main = is_main_thread();
-    const bool is_joined = !is_main && is_joined_thread();
+    bool is_main, is_joined;
+    do { /* what runs in the start may fork, and in the child nothing has started then
+          */
+        if (trt_load_relaxed(&core->threads) == 0 && lifecycle_start() < 0) {
+            return NULL;
+        }
+        is_main = is_main_thread();
+        is_joined = !is_main && is_joined_thread();
+    } while (trt_load_relaxed(&core->threads) == 0);
     int error = 0;
     trt_mutex_lock(&core->life);
     Worker *w = NULL;

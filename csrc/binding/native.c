@@ -380,7 +380,7 @@ awaited_work(Worker *main)
         }
         const Work *const inner = (const Work *)fiber->work;
         work = inner && inner->task == task ? &inner->base : NULL;
-        task = fiber->task == task ? fiber->awaited : NULL;
+        task = fiber->wait && fiber->wait->task == task ? fiber->awaited : NULL;
     }
     trt_mutex_unlock(&core->waits);
     return work ? &work->cancel : NULL;

@@ -165,6 +165,16 @@ is_pending(const TaskObject *task)
     return task && trt_task_get_state(&task->base) == TRT_TASK_PENDING;
 }
 
+/* What has just run in the middle of this wait may have forked: the wait is the
+ * parent's, so the child ends here. `status`: −1 if an error is set. */
+static void
+end_if_forked(Worker *w, int status)
+{
+    if (w->generation != trt_load_relaxed(&core->generation)) {
+        lifecycle_end_child(status < 0 ? NULL : Py_None);
+    }
+}
+
 /* Sleep on the thread's parker, detached, until the wait is decided. 0; or −1 with an
  * error set by a signal handler. */
 static int
@@ -193,6 +203,7 @@ sleep_on_thread(Worker *w, const Awaited *awaited, Wait *wait, uint64_t deadline
             if (status == 0) {
                 status = PyErr_CheckSignals();
             }
+            end_if_forked(w, status);
             /* A handler may have waited too, and used up the token that came for us. */
             if (status < 0 || trt_load_acquire(&wait->delivered)) {
                 signals_leave_sleep(w);
@@ -313,8 +324,11 @@ judge(Fiber *fiber, Awaited *awaited, bool fired, wake_reason reason, uint64_t d
     switch (reason) {
     case WAKE_SIGNAL:
         return 2;
-    case WAKE_QUIET:
-        return wait_raise_if_hopeless(awaited) < 0 ? -1 : 2;
+    case WAKE_QUIET: {
+        const int status = wait_raise_if_hopeless(awaited);
+        end_if_forked(fiber->worker, status);
+        return status < 0 ? -1 : 2;
+    }
     case WAKE_CANCELLED:
         return wait_checkpoint(fiber) < 0 ? -1 : 2;
     default:
@@ -336,6 +350,7 @@ new_wait(Worker *w, const Awaited *awaited)
     }
     trt_waiter_init(&wait->base, wait_wake);
     wait->fiber = w->current;
+    wait->task = w->current->task;
     wait->on_thread = !fiber_can_switch(w);
     wait->object = awaited->object;
     wait->verb = awaited->verb;
@@ -376,6 +391,7 @@ let_go(Awaited *awaited, Wait *wait)
 int
 wait_once(Worker *w, Awaited *awaited, uint64_t own_deadline)
 {
+    end_if_forked(w, 0); /* by what ran since the last time */
     Fiber *const fiber = w->current;
     TaskObject *const self = fiber->task;
     uint64_t deadline = own_deadline;

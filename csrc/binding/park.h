@@ -23,6 +23,9 @@ typedef struct Wait Wait;
 struct Wait {
     trt_waiter base;
     Fiber *fiber;
+    /* That waits, to be compared with; NULL: none. Constant. What runs on the stack may
+     * be another by now, on top of this wait: a signal handler's. */
+    const TaskObject *task;
     bool on_thread; /* the whole thread sleeps on its parker: no switch. Constant. */
     /* Last write of whoever decides it; read by a sleeping thread [wait-delivered]. */
     _Atomic(bool) delivered;
@@ -64,6 +67,8 @@ struct Awaited {
 /* Wait until the task has finished, running it here if that is possible. 1: finished;
  * 0: deadline passed; −1: error set. A suspension point and a checkpoint. */
 int wait_for(Worker *w, TaskObject *task, uint64_t deadline_ns);
+/* TimeoutError: the task has not ended in a wait that began then. */
+void wait_raise_late(TaskObject *task, uint64_t begun_ns);
 /* Before any wait for an unfinished task: it is scheduled, if it was waiting for that.
  * TaskLostError, if it was left behind by a fork and never ends here. 0 or −1. */
 int wait_begin(TaskObject *task);

@@ -222,7 +222,9 @@ static void
 raise_late(PyObject *limit)
 {
     PyObject *const text =
-        PyUnicode_FromFormat("the block was not done after %S seconds", limit);
+        limit == Py_None
+            ? PyUnicode_FromString("the block was not done at its deadline")
+            : PyUnicode_FromFormat("the block was not done after %S seconds", limit);
     PyObject *const error = text ? PyObject_CallOneArg(PyExc_TimeoutError, text) : NULL;
     Py_XDECREF(text);
     if (error) {

@@ -275,27 +275,35 @@ signals_leave_sleep(Worker *w)
     }
 }
 
-/* os.register_at_fork, in the child: main's waits are over, and what they had changed
- * in the interpreter is put back. The thread that has forked is the main thread now. */
+/* Main's waits are over, and what they had changed in the interpreter is put back. 0 or
+ * −1. */
+static int
+restore_parents(Worker *w)
+{
+    if (w->asleep) {
+        w->asleep = 0;
+        exchange_wakeup_fd(w->outer_wakeup_fd);
+        if (PyErr_Occurred()) {
+            return -1;
+        }
+    }
+    if (w->guarded && w->guarded_handler) {
+        w->guarded = false;
+        PyObject *const replaced = exchange_handler(w->guarded_handler);
+        Py_XDECREF(replaced);
+        return replaced ? 0 : -1;
+    }
+    return 0;
+}
+
+/* os.register_at_fork, in the child. The thread that has forked is the main thread now.
+ */
 PyObject *
 core_after_fork(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
     Worker *const w = core->parents_main;
     core->parents_main = NULL;
-    if (w && w->asleep) {
-        w->asleep = 0;
-        exchange_wakeup_fd(w->outer_wakeup_fd);
-        if (PyErr_Occurred()) {
-            return NULL;
-        }
-    }
-    if (w && w->guarded && w->guarded_handler) {
-        w->guarded = false;
-        PyObject *const replaced = exchange_handler(w->guarded_handler);
-        if (!replaced) {
-            return NULL;
-        }
-        Py_DECREF(replaced);
-    }
-    Py_RETURN_NONE;
+    const int status = w ? restore_parents(w) : 0;
+    fork_close_parents(); /* no Python in it, so an error stays */
+    return status < 0 ? NULL : Py_NewRef(Py_None);
 }

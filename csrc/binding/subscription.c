@@ -95,10 +95,27 @@ subscription_cancel_list(SubscriptionObject *first)
 
 /* ---- from Python ----------------------------------------------------------------- */
 
+/* At the exit, Cancelled is sent to whatever Python code the threads run, see
+ * interrupt_threads: twice at most. It is not meant for these callbacks, which are
+ * taskrt's own and end by themselves. */
+enum { INTERRUPTS_MAX = 2 };
+
+static bool
+was_interrupted(void)
+{
+    return trt_load_relaxed(&core->interrupting) &&
+           PyErr_ExceptionMatches(core->cancelled);
+}
+
 static void
 call_python(PyObject *fn, TaskObject *task)
 {
-    PyObject *const result = PyObject_CallOneArg(fn, (PyObject *)task);
+    PyObject *result = PyObject_CallOneArg(fn, (PyObject *)task);
+    for (int again = 0; !result && again < INTERRUPTS_MAX && was_interrupted();
+         again++) {
+        PyErr_Clear();
+        result = PyObject_CallOneArg(fn, (PyObject *)task);
+    }
     if (!result) {
         PyErr_WriteUnraisable(fn);
     }

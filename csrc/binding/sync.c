@@ -65,6 +65,10 @@ read_arguments(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
                          name);
             return -1;
         }
+        if (is_timeout < nargs) {
+            return wait_raise_given_twice(
+                "acquire", is_timeout ? "timeout" : "blocking", is_timeout + 1);
+        }
         *places[is_timeout] = args[nargs + i];
     }
     return 0;

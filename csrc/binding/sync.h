@@ -13,7 +13,8 @@
 #include "sync/semaphore.h"
 
 extern PyType_Spec event_spec, lock_spec, rlock_spec, semaphore_spec, bounded_spec;
-extern PyType_Spec waiter_spec, atomic_spec, tally_spec, guard_spec;
+extern PyType_Spec waiter_spec, atomic_spec, tally_spec, channel_spec, operation_spec;
+extern PyType_Spec guard_spec;
 
 /* sync_waiter.c: see trt_wake in taskrt.h. Any thread, attached or not. */
 int waiter_wake(PyObject *op);
@@ -95,6 +96,9 @@ int choice_take(Worker *w, Choice *self, uint64_t deadline_ns);
 int choice_take_step(Worker *w, Step *step, PyObject **got, bool *taken,
                      uint64_t deadline_ns);
 
+/* Raise queue.Full or queue.Empty: with a text after a wait, without one where it is
+ * only the answer to a look. */
+void sync_raise_unable(PyObject *error, uint64_t deadline_ns, const char *text);
 /* Raise what a step on a closed channel ends with. */
 void channel_raise_closed(ChannelObject *self, bool is_put);
 

@@ -153,6 +153,16 @@ channel_bind(PyObject *op, PyObject *task)
 
 /* ---- putting and getting --------------------------------------------------------- */
 
+void
+sync_raise_unable(PyObject *error, uint64_t deadline_ns, const char *text)
+{
+    if (deadline_ns == SYNC_NOW) {
+        PyErr_SetNone(error);
+    } else {
+        PyErr_SetString(error, text);
+    }
+}
+
 static PyObject *
 put_until(Worker *w, PyObject *self, PyObject *item, uint64_t deadline)
 {
@@ -161,7 +171,7 @@ put_until(Worker *w, PyObject *self, PyObject *item, uint64_t deadline)
     bool taken;
     const int status = choice_take_step(w, &step, &nothing, &taken, deadline);
     if (status == 0) {
-        PyErr_SetNone(core->queue_full);
+        sync_raise_unable(core->queue_full, deadline, "there was no room in time");
     }
     return status > 0 ? Py_NewRef(Py_None) : NULL;
 }
@@ -174,7 +184,7 @@ get_until(Worker *w, PyObject *self, uint64_t deadline)
     bool taken;
     const int status = choice_take_step(w, &step, &item, &taken, deadline);
     if (status == 0) {
-        PyErr_SetNone(core->queue_empty);
+        sync_raise_unable(core->queue_empty, deadline, "nothing came in time");
     }
     return status > 0 ? item : NULL;
 }
@@ -184,13 +194,14 @@ channel_put(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *k
 {
     uint64_t deadline;
     Worker *const w = worker_self();
-    if (nargs < 1 || nargs > 2) {
+    if (nargs < 1) {
         return PyErr_Format(PyExc_TypeError,
                             "put() takes an item and perhaps a timeout (%zd arguments "
                             "given by position)",
                             nargs);
     }
-    if (!w || wait_timeout_argument("put", args + 1, nargs - 1, kwnames, &deadline) ||
+    if (!w ||
+        wait_timeout_argument("put", 1, args + 1, nargs - 1, kwnames, &deadline) ||
         wait_checkpoint(w->current) < 0) {
         return NULL;
     }
@@ -202,7 +213,7 @@ channel_get(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *k
 {
     uint64_t deadline;
     Worker *const w = worker_self();
-    if (!w || wait_timeout_argument("get", args, nargs, kwnames, &deadline) < 0 ||
+    if (!w || wait_timeout_argument("get", 0, args, nargs, kwnames, &deadline) < 0 ||
         wait_checkpoint(w->current) < 0) {
         return NULL;
     }

@@ -37,7 +37,7 @@ event_wait(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwna
 {
     uint64_t deadline;
     Worker *const w = worker_self();
-    if (!w || wait_timeout_argument("wait", args, nargs, kwnames, &deadline) < 0) {
+    if (!w || wait_timeout_argument("wait", 0, args, nargs, kwnames, &deadline) < 0) {
         return NULL;
     }
     const int status =

@@ -9,7 +9,9 @@ new_semaphore(PyTypeObject *type, PyObject *args, PyObject *kwargs, bool bounded
 {
     static char *keywords[] = {"value", NULL};
     long long value = 1;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|L:Semaphore", keywords, &value)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs,
+                                     bounded ? "|L:BoundedSemaphore" : "|L:Semaphore",
+                                     keywords, &value)) {
         return NULL;
     }
     if (value < 0) {

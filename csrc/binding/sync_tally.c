@@ -67,7 +67,7 @@ tally_put(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
         take_off((TallyObject *)op, 1);
     }
     if (status == 0) {
-        PyErr_SetNone(core->queue_full);
+        sync_raise_unable(core->queue_full, deadline, "there was no room in time");
     }
     return status > 0 ? Py_NewRef(Py_None) : NULL;
 }

@@ -25,7 +25,7 @@ waiter_park(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwn
 {
     uint64_t deadline;
     Worker *const w = worker_self();
-    if (!w || wait_timeout_argument("park", args, nargs, kwnames, &deadline) < 0) {
+    if (!w || wait_timeout_argument("park", 0, args, nargs, kwnames, &deadline) < 0) {
         return NULL;
     }
     return park_until(w, (WaiterObject *)op, deadline, op);

@@ -241,32 +241,11 @@ task_repr(TaskObject *self)
     return repr;
 }
 
-/* Read the one optional argument `timeout` of a method. */
-int
-wait_timeout_argument(const char *method, PyObject *const *args, Py_ssize_t nargs,
-                      PyObject *kwnames, uint64_t *deadline_ns)
-{
-    const Py_ssize_t nkw = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
-    if (nargs + nkw > 1) {
-        PyErr_Format(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)",
-                     method, nargs + nkw);
-        return -1;
-    }
-    if (nkw == 1 &&
-        PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, 0), core->str.timeout)) {
-        PyErr_Format(PyExc_TypeError,
-                     "%s() got an unexpected keyword argument '%U'; it takes timeout",
-                     method, PyTuple_GET_ITEM(kwnames, 0));
-        return -1;
-    }
-    return wait_deadline(nargs + nkw == 1 ? args[0] : Py_None, deadline_ns);
-}
-
 static PyObject *
 task_result(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     uint64_t deadline;
-    if (wait_timeout_argument("result", args, nargs, kwnames, &deadline) < 0) {
+    if (wait_timeout_argument("result", 0, args, nargs, kwnames, &deadline) < 0) {
         return NULL;
     }
     return fetch_task((TaskObject *)self, deadline);
@@ -277,7 +256,7 @@ task_exception(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *
 {
     TaskObject *const self = (TaskObject *)op;
     uint64_t deadline;
-    if (wait_timeout_argument("exception", args, nargs, kwnames, &deadline) < 0) {
+    if (wait_timeout_argument("exception", 0, args, nargs, kwnames, &deadline) < 0) {
         return NULL;
     }
     Worker *const w = worker_self();
@@ -285,12 +264,13 @@ task_exception(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *
         return NULL;
     }
     const bool was_finished = task_is_finished(self);
+    const uint64_t begun = deadline == TRT_FOREVER ? 0 : trt_clock_now_ns();
     const int finished = wait_for(w, self, deadline);
     if (finished < 0) {
         return NULL;
     }
     if (!finished) {
-        PyErr_SetNone(PyExc_TimeoutError);
+        wait_raise_late(self, begun);
         return NULL;
     }
     if (!was_finished && fetch_was_interrupted(w, self)) {

@@ -10,9 +10,10 @@ cancel_locked(TaskObject *task)
     if (!fiber || task_is_finished(task)) {
         return NULL;
     }
-    Wait *const wait = native_cancel_locked(fiber, task);
-    if (wait || fiber->task != task || !fiber->wait || fiber->wait->shielded) {
-        return wait;
+    Wait *const inner = native_cancel_locked(fiber, task);
+    const Wait *const wait = fiber->wait;
+    if (inner || !wait || wait->task != task || wait->shielded) {
+        return inner;
     }
     return wait_decide_locked(fiber, WAKE_CANCELLED);
 }
@@ -56,9 +57,12 @@ is_requested(Fiber *fiber, bool late_too)
 {
     TaskObject *const task = fiber->task;
     bool shielded = false;
-    if (task && trt_load_relaxed(&core->closing) &&
-        (task_flag(task, TRT_TASK_DETACHED) || trt_load_relaxed(&core->cancel_all))) {
-        return true;
+    if (task && trt_load_relaxed(&core->closing)) {
+        const uint32_t cancels = exit_cancels();
+        if (cancels == EXIT_CANCELS_ALL ||
+            (cancels == EXIT_CANCELS_DETACHED && task_flag(task, TRT_TASK_DETACHED))) {
+            return true;
+        }
     }
     if (fiber->scope && scope_is_cancelled(fiber->scope, task ? task->scope : NULL,
                                            late_too, &shielded)) {

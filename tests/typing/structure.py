@@ -40,6 +40,7 @@ with TaskGroup(on_error="wait", limit=3) as group:
     assert_type(group.spawn(count, "5", base=16), Task[int])
     group.cancel("why")
 assert_type(group.results, list[object])
+TaskGroup(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 TaskGroup(limit="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 with CancelScope(deadline=1.5, shield=True) as scope:
@@ -50,6 +51,8 @@ with move_on_after(1) as scope:
     scope.deadline = 5
 with fail_after(1) as scope:
     assert_type(scope, CancelScope)
+assert_type(move_on_after(None), CancelScope)
+fail_after(None)
 
 tasks = [spawn(zero), spawn(zero)]
 assert_type(wait_any(tasks), tuple[set[Task[int]], set[Task[int]]])

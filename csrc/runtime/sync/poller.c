@@ -35,7 +35,7 @@ trt_poller_reinit_after_fork(trt_poller *p)
     if (p->fd >= 0) {
         trt_poll_close(p->fd);
     }
-    free(p->polled); /* those who wait are on stacks of the parent's */
+    /* The table is not freed: it may have been growing just then. */
     trt_poller_init(p);
 }
 

@@ -46,7 +46,8 @@ typedef struct trt_poller {
 void trt_poller_init(trt_poller *p);
 void trt_poller_destroy(trt_poller *p);
 
-/* In a forked child: as if destroyed and initialised. */
+/* In a forked child: as if initialised, but for its descriptor, which is closed; what
+ * the parent asks for stays. */
 void trt_poller_reinit_after_fork(trt_poller *p);
 
 /* Count as one who waits, from before trt_poller_queue to after trt_poller_leave. 0, or
