@@ -20,6 +20,10 @@ PyObject *core_call_report(PyObject *, PyObject *const *, Py_ssize_t);
  * of main or a pool thread, in turns. */
 void blocking_begin(Worker *w);
 void blocking_end(Worker *w);
+/* Enter a region, and leave it; those within another and those of foreign threads do
+ * nothing. Owner. */
+void blocking_enter(Worker *w);
+void blocking_leave(Worker *w);
 /* Whether the watch is there, and Python's name for its thread. */
 bool blocking_watch_is_alive(unsigned long *ident);
 /* Have the watch look whether it is to end. */

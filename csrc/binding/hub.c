@@ -323,6 +323,7 @@ int
 hub_ensure(Worker *w)
 {
     if (!w->hub.greenlet) {
+        w->hub.frames = NULL;
         w->hub.greenlet = PyGreenlet_New(core->hub_function, NULL);
     }
     return w->hub.greenlet ? 0 : -1;

@@ -142,6 +142,7 @@ thread_main(void *arg)
     w->current = &w->hub;
     PyGreenlet *const greenlet = PyGreenlet_GetCurrent();
     w->hub.greenlet = greenlet;
+    w->hub.frames = NULL;
     do {
         hub_loop(w);
         if (trt_worker_hand_over(&w->base) < 0) {
@@ -543,6 +544,7 @@ worker_adopt(void)
     w->is_joined = is_joined;
     w->serves_tasks = false;
     w->current = &w->root;
+    w->root.task = NULL; /* a thread before this one may have left it in the middle */
     w->tstate = PyThreadState_Get();
     worker_current = w;
     if (!is_main) {

@@ -182,6 +182,7 @@ sleep_on_thread(Worker *w, const Awaited *awaited, Wait *wait, uint64_t deadline
     if (leaves_work && lifecycle_enter_blocked() < 0) {
         return -1;
     }
+    blocking_enter(w); /* others may each sleep like this */
     int status = 0;
     for (;;) {
         native_serve_asleep(w);
@@ -211,6 +212,7 @@ sleep_on_thread(Worker *w, const Awaited *awaited, Wait *wait, uint64_t deadline
             break;
         }
     }
+    blocking_leave(w);
     if (leaves_work) {
         lifecycle_leave_blocked();
     }
