@@ -16,6 +16,7 @@ from support.places import Place, in_task, in_thread
 from taskrt import (
     DeadlockError,
     Event,
+    Task,
     TaskGroup,
     cancel_requested,
     current_task,
@@ -35,6 +36,13 @@ def in_greenlet(fn: Callable[[], R]) -> R:
     results: list[R] = []
     greenlet.greenlet(lambda: results.append(fn())).switch()
     return results[0]
+
+
+def end_of(task: Task[object]) -> None:
+    """Wait for it with the thread."""
+    ended = threading.Event()
+    task.add_done_callback(lambda _: ended.set())
+    assert ended.wait(PATIENCE_S)
 
 
 @pytest.mark.isolated
@@ -92,9 +100,7 @@ def test_each_thread_may_wait_in_one(threads: int) -> None:
     if threads > 1:
         for task in tasks:
             # Without a wait that would run it on main.
-            ended = threading.Event()
-            task.add_done_callback(lambda _, ended=ended: ended.set())  # type: ignore[misc]
-            assert ended.wait(PATIENCE_S)
+            end_of(task)
     for task in tasks:
         fetch(task)
     assert len(done) == 2 * threads
