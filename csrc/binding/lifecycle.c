@@ -118,14 +118,19 @@ leave_pool(Worker *w)
     if (w->is_spare) {
         rest(w);
     }
+    wait_note_end(true);
     trt_mutex_lock(&core->life);
     const bool leaves = lifecycle_must_retire(w);
     if (leaves) {
-        trt_fetch_sub_relaxed(&core->pool->running, 1);
+        /* Not one of ours any more before main may find that all others sleep. */
         trt_store_release(&w->alive,
                           0); /* [worker-alive] its record may be used again */
+        trt_fetch_sub_seq_cst(&core->pool->running, 1);
     }
     trt_mutex_unlock(&core->life);
+    if (!leaves) {
+        wait_note_end(false);
+    }
     return leaves;
 }
 
