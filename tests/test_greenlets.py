@@ -190,3 +190,43 @@ def test_a_thread_that_left_a_task_leaves_nothing_to_the_next() -> None:
     for _ in range(3):
         in_thread(lambda: in_greenlet(lambda: fetch(pinned(int))))
         in_thread(lambda: fetch(spawn(int)))
+
+
+@pytest.mark.isolated
+def test_a_child_forked_by_a_handler_in_such_a_wait_has_a_spare_thread() -> None:
+    script = """
+import os, signal, threading
+import greenlet
+from taskrt import Event, fetch, spawn
+
+children = []
+
+def fork(*_):
+    children.append(os.fork())
+
+def body():
+    # A pending task is left to others while main sleeps with the thread.
+    tasks = []
+    event = Event()
+    greenlet.greenlet(lambda: (tasks.append(spawn(int)), event.wait(0.2))).switch()
+    if children[0] == 0:
+        results = []
+        thread = threading.Thread(
+            target=lambda: results.append(fetch(spawn(lambda: 3), timeout=20))
+        )
+        thread.start()
+        thread.join()
+        os._exit(results != [3])
+
+signal.signal(signal.SIGUSR1, fork)
+threading.Timer(0.02, os.kill, [os.getpid(), signal.SIGUSR1]).start()
+fetch(spawn(body))
+assert os.waitpid(children[0], 0)[1] == 0
+print("done")
+"""
+    result = run_script(
+        script,
+        env={"TASKRT_NUM_THREADS": "1"},
+        options=["-W", "ignore::DeprecationWarning"],
+    )
+    assert (result.stdout, result.stderr) == ("done\n", "")

@@ -213,7 +213,8 @@ sleep_on_thread(Worker *w, const Awaited *awaited, Wait *wait, uint64_t deadline
         }
     }
     blocking_leave(w);
-    if (leaves_work) {
+    /* Otherwise a handler has forked, and in the child nobody sleeps like that. */
+    if (leaves_work && w->generation == trt_load_relaxed(&core->generation)) {
         lifecycle_leave_blocked();
     }
     return status;
