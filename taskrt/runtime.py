@@ -214,13 +214,19 @@ class HelperThread(threading.Thread):
     # When those ended, by the system's numbers and Python's.
     _ended: ClassVar[dict[tuple[int, int], float]] = {}
 
-    def note_end(self) -> None:
-        """Say that this thread, the calling one, is about to end."""
+    @classmethod
+    def note_end(cls) -> None:
+        """Say that the calling thread is about to end."""
         now = time.monotonic()
-        for numbers, when in list(self._ended.items()):
-            if now - when > self.BURIAL_S:
-                self._ended.pop(numbers, None)
-        self._ended[threading.get_native_id(), threading.get_ident()] = now
+        for numbers, when in list(cls._ended.items()):
+            if now - when > cls.BURIAL_S:
+                cls._ended.pop(numbers, None)
+        cls._ended[threading.get_native_id(), threading.get_ident()] = now
+
+    @classmethod
+    def note_stay(cls) -> None:
+        """Say that it is not, after all."""
+        cls._ended.pop((threading.get_native_id(), threading.get_ident()), None)
 
     @classmethod
     def numbers(cls) -> tuple[set[int | None], set[int | None]]:
@@ -237,6 +243,9 @@ class HelperThread(threading.Thread):
         ]
         return {native for native, _ in numbers}, {ident for _, ident in numbers}
 
+
+# The same for the threads of the pool, by name.
+_note_end, _note_stay = HelperThread.note_end, HelperThread.note_stay
 
 # Those that a fault of the program raises, which faulthandler has handlers for.
 _FATAL = {

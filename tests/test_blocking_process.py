@@ -51,6 +51,22 @@ for idle_s in (10, 0.001, 0):
     assert result.stdout == 30 * "hopeless\n"
 
 
+@pytest.mark.parametrize("debug", ["0", "1"])
+def test_threads_of_the_pool_that_end_are_no_hope(debug: str) -> None:
+    script = """
+for n in range(400):
+    taskrt.set_num_threads(2 + n % 3)
+    fetch(spawn(int))
+    taskrt.set_num_threads(1)
+    try:
+        Event().wait()
+    except DeadlockError:
+        pass
+say("hopeless")
+"""
+    assert run(script, TASKRT_DEBUG=debug).stdout == "hopeless\n"
+
+
 @at_every_size
 @pytest.mark.parametrize("debug", ["0", "1"])
 def test_a_call_that_runs_is_hope(threads: str, debug: str) -> None:

@@ -67,6 +67,23 @@ blocking_end(Worker *w)
     }
 }
 
+void
+blocking_enter(Worker *w)
+{
+    if (w->base.kind != TRT_WORKER_FOREIGN && w->blocking++ == 0) {
+        blocking_begin(w);
+    }
+}
+
+void
+blocking_leave(Worker *w)
+{
+    if (w->blocking > 0 && --w->blocking == 0 &&
+        w->generation == trt_load_relaxed(&core->generation)) {
+        blocking_end(w);
+    }
+}
+
 /* _spares(): how many regions have a spare thread, and how many threads take work. For
  * tests. */
 PyObject *
@@ -90,8 +107,8 @@ core_blocking_begin(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
             return NULL;
         }
     }
-    if (w && w->base.kind != TRT_WORKER_FOREIGN && w->blocking++ == 0) {
-        blocking_begin(w);
+    if (w) {
+        blocking_enter(w);
     }
     Py_RETURN_NONE;
 }
@@ -99,9 +116,8 @@ core_blocking_begin(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 PyObject *
 core_blocking_end(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
-    Worker *const w = worker_current;
-    if (w && w->blocking > 0 && --w->blocking == 0) {
-        blocking_end(w);
+    if (worker_current) {
+        blocking_leave(worker_current);
     }
     Py_RETURN_NONE;
 }

@@ -23,6 +23,10 @@ void blocking_end(Worker *w);
 /* Bring in spare threads for regions that are old. When the next one will be:
  * TRT_FOREVER, there is none. The alarm. */
 uint64_t blocking_look(void);
+/* Enter a region, and leave it; those within another and those of foreign threads do
+ * nothing. Owner. */
+void blocking_enter(Worker *w);
+void blocking_leave(Worker *w);
 PyObject *core_spares(PyObject *, PyObject *);
 PyObject *core_blocking_begin(PyObject *, PyObject *);
 PyObject *core_blocking_end(PyObject *, PyObject *);

@@ -85,6 +85,18 @@ trt_py_recursion_reset(PyThreadState *tstate)
 #endif
 }
 
+/* What tells the greenlet in use from others: where its Python frames begin, which
+ * stays as long as it lives. NULL: it has run none yet. */
+static inline const void *
+trt_py_frames_begin(const PyThreadState *tstate)
+{
+    const _PyStackChunk *chunk = tstate->datastack_chunk;
+    while (chunk && chunk->previous) {
+        chunk = chunk->previous;
+    }
+    return chunk;
+}
+
 /* A module that has been imported, by its interned name: a new reference, or NULL
  * without an error. */
 static inline PyObject *

@@ -58,6 +58,7 @@ enum {
     TASK_COUNTED = TRT_TASK_FIRST_OWN_FLAG << 5,  /* before it was released */
     TASK_REPORTS = TRT_TASK_FIRST_OWN_FLAG << 4,  /* a failure that nobody observes */
     TASK_LAZY = TRT_TASK_FIRST_OWN_FLAG << 6,     /* held until schedule(), or a wait */
+    TASK_LEFT = TRT_TASK_FIRST_OWN_FLAG << 7,     /* its thread ended in the middle */
 };
 
 /* A task. Not tracked by the collector while a queue or a thread holds it, since it
@@ -218,72 +219,9 @@ bool fetch_was_interrupted(Worker *w, TaskObject *task);
 
 #include "scope.h"
 
-/* ---- fibers (fiber.c, hub.c) ----------------------------------------------------- */
+#include "fiber.h"
 
-/* A stack. Fields belong to its worker's thread unless they say otherwise. */
-struct Fiber {
-    trt_inbox_node ready;   /* in the worker's inbox or list of ready fibers */
-    trt_timer timer;        /* deadline of the present wait */
-    Worker *worker;         /* constant: a stack never changes its thread */
-    PyGreenlet *greenlet;   /* owned; root: the one that waits, while it waits */
-    TaskObject *task;       /* innermost task that runs here, borrowed */
-    ScopeObject *scope;     /* innermost scope of what runs here, or NULL */
-    Fiber *previous, *next; /* all runners of the worker */
-    Fiber *next_idle;       /* runners that wait for a task */
-    uint32_t cancels;       /* of tasks that follow others, one within another */
-    struct LateCancel *late_cancels; /* put off until those are done */
-    wake_reason reason;              /* of the last wait that was cut short */
-    /* Guarded by core->waits: */
-    trt_work *work;      /* native work that runs here, innermost first, or NULL */
-    trt_work *serves;    /* native work that `host` here calls Python for, or NULL */
-    TaskObject *host;    /* that task; others may run on top of it */
-    Fiber *next_host;    /* others that serve it */
-    uint64_t searched;   /* the last search for a circle that came here */
-    Wait *wait;          /* present wait, for cancellation */
-    TaskObject *awaited; /* what it waits for without a deadline, borrowed */
-};
-
-static inline Fiber *
-fiber_from_ready(trt_inbox_node *node)
-{
-    return (Fiber *)((char *)node - offsetof(Fiber, ready));
-}
-
-static inline Fiber *
-fiber_from_timer(trt_timer *timer)
-{
-    return (Fiber *)((char *)timer - offsetof(Fiber, timer));
-}
-
-/* Whether the current stack can be switched away from: it is one of ours, and no
- * collection or hub frame is beneath. */
-bool fiber_can_switch(Worker *w);
-/* Let others run until this fiber has been made ready. 0, or −1 with an error set when
- * the greenlet was thrown into from outside. */
-int fiber_park(Worker *w);
-/* Switch from the current fiber to `to`. 0 or −1 as above. */
-int fiber_switch(Worker *w, Fiber *to);
-/* Ready fibers, oldest first. Owner only; pop takes from the inbox too. */
-void fiber_ready_push(Worker *w, Fiber *fiber);
-Fiber *fiber_ready_pop(Worker *w);
-bool fiber_ready_remove(Worker *w, Fiber *fiber);
-bool fiber_any_ready(Worker *w);
-/* End the present wait of a fiber of this thread, be it for a task or for quiet. */
-void fiber_interrupt(Fiber *fiber, wake_reason reason);
-/* Whether this worker has something else to run right now without looking at others. */
-bool fiber_has_others(Worker *w);
-/* Let it run; this fiber is ready again behind it. 0 or −1. */
-int fiber_yield(Worker *w);
-/* Run a claimed task on a runner; steals the reference. Called by the hub. */
-void fiber_start_task(Worker *w, TaskObject *task);
-/* End the idle runners. Called by the hub. */
-void fiber_drop_idle(Worker *w);
-/* How many runners are in the middle of a task. */
-size_t fiber_suspended(Worker *w);
-/* Cancel every task on the worker's runners, or those that are detached. Owner. */
-void fiber_cancel_all(Worker *w);
-void fiber_cancel_detached(Worker *w);
-PyObject *fiber_runner(PyObject *, PyObject *);
+/* ---- the hub (hub.c) ------------------------------------------------------------- */
 
 /* Note what main leaves to others as things are now. */
 void hub_choose(Worker *w);

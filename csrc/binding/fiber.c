@@ -106,15 +106,48 @@ fiber_can_switch(Worker *w)
         w->in_collection || w->crew.strands.inside || w->current->wait) {
         return false; /* the last: a handler runs in the middle of this stack's wait */
     }
-    if (w->current == &w->root) {
+    if (w->current == &w->root && !w->root.task) {
         return true; /* whatever greenlet user code runs in: it is kept while it waits
                       */
     }
     /* Code that switches greenlets of its own inside a task waits with the thread. */
-    PyGreenlet *const greenlet = PyGreenlet_GetCurrent();
-    const bool ours = greenlet == w->current->greenlet;
-    Py_XDECREF(greenlet);
-    return ours;
+    return fiber_is_at_home(w, false);
+}
+
+/* The same as fiber_is_at_home. May run code of greenlets that nobody refers to. */
+static bool
+look_at_greenlet(Worker *w, bool may_move)
+{
+    Fiber *const fiber = w->current;
+    PyGreenlet *const here = PyGreenlet_GetCurrent();
+    if (!here) {
+        PyErr_Clear(); /* the process ends: nobody switches any more */
+        return true;
+    }
+    const bool is_foreign = w->base.kind == TRT_WORKER_FOREIGN;
+    bool is_home;
+    if (fiber != &w->root) {
+        is_home = here == fiber->greenlet;
+    } else if (is_foreign && fiber->task) {
+        is_home = here == fiber->place;
+    } else {
+        is_home = may_move || PyGreenlet_MAIN(here);
+    }
+    if (is_home && is_foreign) {
+        fiber->place = here;
+    } else if (is_home) {
+        fiber->frames = trt_py_frames_begin(PyThreadState_Get());
+    }
+    Py_DECREF(here);
+    return is_home;
+}
+
+bool
+fiber_is_at_home(Worker *w, bool may_move)
+{
+    const void *const home = w->current->frames;
+    const void *const here = trt_py_frames_begin(PyThreadState_Get());
+    return home && here ? home == here : look_at_greenlet(w, may_move);
 }
 
 /* gc.callbacks: code that a collection runs must not be left for another stack. */
@@ -230,6 +263,7 @@ runner_create(Worker *w)
         w->unused = fiber;
         return NULL;
     }
+    fiber->frames = NULL;
     fiber->previous = NULL;
     fiber->next = w->runners;
     if (fiber->next) {

@@ -197,6 +197,17 @@ pool_threads(void)
     return idents;
 }
 
+void
+wait_note_end(bool ends)
+{
+    PyObject *const done =
+        lifecycle_call_python("taskrt.runtime", ends ? "_note_end" : "_note_stay");
+    if (!done) {
+        PyErr_Clear(); /* interrupted at exit, where nobody asks */
+    }
+    Py_XDECREF(done);
+}
+
 int
 wait_raise_if_hopeless(Awaited *awaited)
 {

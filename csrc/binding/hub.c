@@ -95,17 +95,19 @@ comes_too_late(TaskObject *task)
            (cancels == EXIT_CANCELS_DETACHED && task_flag(task, TRT_TASK_DETACHED));
 }
 
-/* End a claimed task whose thread has ended. */
+/* End a task whose thread has ended: one that was claimed here, or was begun there. */
 static void
 conclude_lost(TaskObject *task)
 {
     PyObject *const name = task_name(task);
     if (name) {
-        PyErr_Format(
-            core->lost_error,
-            "%U was pinned to a thread that has ended without running it: wait "
-            "for pinned tasks before the thread ends",
-            name);
+        PyErr_Format(core->lost_error,
+                     task_flag(task, TASK_LEFT)
+                         ? "%U was left in the middle, in a greenlet of the program's "
+                           "own, by a thread that has ended"
+                         : "%U was pinned to a thread that has ended without running "
+                           "it: wait for pinned tasks before the thread ends",
+                     name);
         Py_DECREF(name);
     }
     PyObject *const error = trt_py_take_error();
@@ -140,7 +142,12 @@ hub_next_task(Worker *w)
             return NULL;
         }
         TaskObject *const task = task_from_item(item);
-        if (comes_too_late(task)) {
+        if (task_flag(task, TASK_LEFT)) {
+            /* Older entries of it may be about. */
+            if (trt_exchange_relaxed(&task->fiber, NULL)) {
+                conclude_lost(task);
+            }
+        } else if (comes_too_late(task)) {
             task_cancel_pending(task);
         } else if (trt_task_claim(&task->base)) {
             if (!task_flag(task, TRT_TASK_PINNED) ||
@@ -325,6 +332,7 @@ int
 hub_ensure(Worker *w)
 {
     if (!w->hub.greenlet) {
+        w->hub.frames = NULL;
         w->hub.greenlet = PyGreenlet_New(core->hub_function, NULL);
     }
     return w->hub.greenlet ? 0 : -1;

@@ -118,14 +118,19 @@ leave_pool(Worker *w)
     if (w->is_spare) {
         rest(w);
     }
+    wait_note_end(true);
     trt_mutex_lock(&core->life);
     const bool leaves = lifecycle_must_retire(w);
     if (leaves) {
-        trt_fetch_sub_relaxed(&core->pool->running, 1);
+        /* Not one of ours any more before main may find that all others sleep. */
         trt_store_release(&w->alive,
                           0); /* [worker-alive] its record may be used again */
+        trt_fetch_sub_seq_cst(&core->pool->running, 1);
     }
     trt_mutex_unlock(&core->life);
+    if (!leaves) {
+        wait_note_end(false);
+    }
     return leaves;
 }
 
@@ -142,6 +147,7 @@ thread_main(void *arg)
     w->current = &w->hub;
     PyGreenlet *const greenlet = PyGreenlet_GetCurrent();
     w->hub.greenlet = greenlet;
+    w->hub.frames = NULL;
     do {
         hub_loop(w);
         if (trt_worker_hand_over(&w->base) < 0) {
@@ -295,6 +301,26 @@ lifecycle_leave_behind(Worker *w)
     }
 }
 
+/* What a foreign thread has begun and left in the middle, on greenlets of the program's
+ * own, never goes on. Whoever takes it ends it as lost, see task_execute for the
+ * reference. */
+static void
+leave_begun(Worker *w)
+{
+    TaskObject *task = w->root.task;
+    w->root.task = NULL;
+    if (task && w->is_joined) {
+        trt_fetch_sub_seq_cst(&core->foreign_running, 1);
+    }
+    while (task) {
+        TaskObject *const outer = task->outer;
+        trt_task_set_flags(&task->base, TASK_LEFT);
+        (void)trt_injector_push(&w->base.pool->injector, task_as_item(task));
+        trt_pool_notify(w->base.pool);
+        task = outer;
+    }
+}
+
 /* At the end of a foreign thread; no Python here. */
 static void
 on_thread_end(void *arg)
@@ -305,6 +331,7 @@ on_thread_end(void *arg)
         return; /* a parent's record */
     }
     lifecycle_leave_behind(w);
+    leave_begun(w);
     trt_mutex_lock(&core->life);
     w->next_free = core->free_foreign;
     core->free_foreign = w;

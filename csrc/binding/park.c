@@ -192,6 +192,7 @@ sleep_on_thread(Worker *w, const Awaited *awaited, Wait *wait, uint64_t deadline
     if (leaves_work && lifecycle_enter_blocked() < 0) {
         return -1;
     }
+    blocking_enter(w); /* others may each sleep like this */
     int status = 0;
     for (;;) {
         native_serve_asleep(w);
@@ -222,7 +223,9 @@ sleep_on_thread(Worker *w, const Awaited *awaited, Wait *wait, uint64_t deadline
             break;
         }
     }
-    if (leaves_work) {
+    blocking_leave(w);
+    /* Otherwise a handler has forked, and in the child nobody sleeps like that. */
+    if (leaves_work && w->generation == trt_load_relaxed(&core->generation)) {
         lifecycle_leave_blocked();
     }
     return status;

@@ -114,5 +114,8 @@ void wait_raise_deadlock(Fiber *fiber, TaskObject *task);
  * if nothing can come from elsewhere either and nothing has run since that was first
  * seen: −1; or 0, and it is to wait again. */
 int wait_raise_if_hopeless(Awaited *awaited);
+/* Have it known, or not any more, that this thread of the pool is about to end: until
+ * the system has forgotten it too, it would pass for one that may bring something. */
+void wait_note_end(bool ends);
 
 #endif

@@ -153,8 +153,9 @@ take_failure(TaskObject *task, PyObject **result)
     return TRT_TASK_FAILED;
 }
 
-/* Take a task that has returned off its stack. It is the innermost one, unless user
- * code has switched between greenlets of its own within this stack. */
+/* Take a task that has returned off its stack. It is the innermost one, since tasks
+ * run on one greenlet, see fiber_is_at_home; but for what native code calls while its
+ * thread sleeps on another, if that is left in the middle. */
 static void
 unlink_task(Fiber *fiber, TaskObject *task, ScopeObject *outer_scope)
 {
@@ -164,10 +165,12 @@ unlink_task(Fiber *fiber, TaskObject *task, ScopeObject *outer_scope)
         return;
     }
     TaskObject *above = fiber->task;
-    while (above->outer != task) {
+    while (above && above->outer != task) {
         above = above->outer;
     }
-    above->outer = task->outer;
+    if (above) {
+        above->outer = task->outer;
+    }
 }
 
 void
@@ -177,6 +180,10 @@ task_execute(Fiber *fiber, TaskObject *task)
     Surroundings saved;
     PyObject *result = NULL;
 
+    const bool is_foreign = fiber->worker->base.kind == TRT_WORKER_FOREIGN;
+    if (is_foreign) {
+        Py_INCREF(task); /* for leave_begun() */
+    }
     const bool enters_foreign = fiber->worker->is_joined && !fiber->task;
     if (enters_foreign) {
         trt_fetch_add_seq_cst(&core->foreign_running, 1);
@@ -210,4 +217,7 @@ task_execute(Fiber *fiber, TaskObject *task)
                               1); /* then count_end wakes main */
     }
     task_conclude(task, final, result);
+    if (is_foreign) {
+        Py_DECREF(task);
+    }
 }

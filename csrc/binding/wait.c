@@ -280,6 +280,9 @@ run_inline(Worker *w, TaskObject *task)
     if (!scope_binds(w->current->scope, task->scope)) {
         return false; /* a deadline that could not be kept */
     }
+    if (!fiber_is_at_home(w, false)) {
+        return false;
+    }
     if (!trt_task_claim(&task->base)) {
         return false;
     }
@@ -294,7 +297,8 @@ void
 wait_run_pinned(Worker *w)
 {
     void *item;
-    while (trt_deque_steal(&w->pinned, &item) == TRT_STEAL_GOT) { /* oldest first */
+    while (trt_deque_size(&w->pinned) > 0 && fiber_is_at_home(w, true) &&
+           trt_deque_steal(&w->pinned, &item) == TRT_STEAL_GOT) { /* oldest first */
         TaskObject *const task = task_from_item(item);
         if (trt_task_claim(&task->base)) {
             task_execute(w->current, task);
@@ -348,6 +352,25 @@ wait_begin(TaskObject *task)
     return -1;
 }
 
+/* DeadlockError, if the wait would put the one thread to sleep that can run the task: 0
+ * or −1. */
+static int
+refuse_pinned(Worker *w, TaskObject *task)
+{
+    if (!task_flag(task, TRT_TASK_PINNED) || trt_load_relaxed(&task->pinned_to) != w ||
+        (task_flag(task, TASK_HELD) && !task_flag(task, TASK_RELEASED)) ||
+        trt_task_get_state(&task->base) != TRT_TASK_PENDING || fiber_can_switch(w)) {
+        return 0;
+    }
+    PyErr_Format(core->deadlock_error,
+                 "this wait would never end: %R is pinned to this thread, which would "
+                 "sleep here, since a greenlet of the program's own, a finalizer or a "
+                 "nearly full stack runs no task; wait for it outside of that, or give "
+                 "the wait a timeout",
+                 task);
+    return -1;
+}
+
 int
 wait_for(Worker *w, TaskObject *task, uint64_t deadline)
 {
@@ -371,6 +394,9 @@ wait_for(Worker *w, TaskObject *task, uint64_t deadline)
     }
     if (w->base.kind == TRT_WORKER_FOREIGN) {
         wait_run_pinned(w);
+    }
+    if (deadline == TRT_FOREVER && refuse_pinned(w, task) < 0) {
+        return -1;
     }
     Awaited awaited = {.enter = enter_task, .leave = leave_task, .task = task};
     int status;
