@@ -85,14 +85,18 @@ class Picture:
         return "\n".join(rows)
 
     def _cell(self, mine: list[Span], kinds: dict[str, str], i: int, width: int) -> str:
-        """Return the glyph of the kind that filled most of cell `i`, blank if none."""
+        """Return the glyph of the kind that filled most of cell `i`, blank if none.
+
+        A span that fills little shows in the cell of its middle, so none is missing.
+        """
         step = (self.end - self.start) / width
         low, high = self.start + i * step, self.start + (i + 1) * step
         filled = dict.fromkeys(kinds, 0.0)
         for span in mine:
             filled[span.kind] += max(0.0, min(span.end, high) - max(span.start, low))
         kind = max(filled, key=filled.__getitem__)
-        return kinds[kind] if filled[kind] > step / 8 else " "
+        shows = any(low <= (span.start + span.end) / 2 < high for span in mine)
+        return kinds[kind] if shows or filled[kind] > step / 8 else " "
 
 
 def glyphs_for(encoding: str | None) -> str:

@@ -12,7 +12,7 @@ from support.gates import until
 from support.places import Place
 
 import taskrt
-from taskrt import blocking, fetch, spawn
+from taskrt import Event, blocking, fetch, spawn
 
 PATIENCE_S = 60
 
@@ -120,6 +120,26 @@ def test_tasks_that_a_spare_thread_has_started_are_ended_by_it() -> None:
     gate.set()
     fetch(task)
     assert numbers == [1, 1]
+
+
+def test_a_thread_that_was_one_too_many_comes_in_again(
+    set_num_threads: Callable[[int], object],
+) -> None:
+    """It has stayed for its own tasks, which wait, and sleeps."""
+    set_num_threads(4)
+    event, release = threading.Event(), Event()
+    stays = [spawn(release.wait) for _ in range(12)]
+    until(lambda: all(task.state == "suspended" for task in stays))
+    set_num_threads(2)
+    blocked = spawn(block, event)
+    time.sleep(0.01)  # so that the pool's only thread has it, most likely
+    ended = threading.Event()
+    spawn(event.set).add_done_callback(lambda _: ended.set())
+    assert ended.wait(PATIENCE_S)  # not a wait of ours, which would run it
+    fetch(blocked)
+    release.set()
+    for task in stays:
+        fetch(task)
 
 
 @pytest.mark.usefixtures("one_thread")

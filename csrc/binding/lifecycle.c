@@ -169,7 +169,7 @@ thread_main(void *arg)
 }
 
 /* Start the threads with ids below `count` that are not there, as spare ones or not,
- * and wake spare ones. Caller holds core->life. 0 or a negative errno; those that could
+ * and tell the others that they are wanted. Caller holds core->life. 0 or a negative errno; those that could
  * be started stay. */
 static int
 start_threads_locked(uint32_t count, bool spare)
@@ -177,9 +177,8 @@ start_threads_locked(uint32_t count, bool spare)
     for (uint32_t id = 1; id < count; id++) {
         Worker *w = core->pool_workers[id];
         if (w && trt_load_acquire(&w->alive)) { /* [worker-alive] */
-            if (w->is_spare) {
-                trt_parker_unpark(&w->base.parker);
-            }
+            /* It may rest, or have been one too many that stays for its own tasks. */
+            trt_parker_unpark(&w->base.parker);
             continue;
         }
         if (!w) {
