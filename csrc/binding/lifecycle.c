@@ -169,8 +169,8 @@ thread_main(void *arg)
 }
 
 /* Start the threads with ids below `count` that are not there, as spare ones or not,
- * and tell the others that they are wanted. Caller holds core->life. 0 or a negative errno; those that could
- * be started stay. */
+ * and tell the others that they are wanted. Caller holds core->life. 0 or a negative
+ * errno; those that could be started stay. */
 static int
 start_threads_locked(uint32_t count, bool spare)
 {
