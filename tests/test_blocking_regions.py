@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from support.child import run_script
-from support.gates import until
+from support.gates import end_of, until, until_suspended
 from support.places import Place
 
 import taskrt
@@ -129,13 +129,12 @@ def test_a_thread_that_was_one_too_many_comes_in_again(
     set_num_threads(4)
     event, release = threading.Event(), Event()
     stays = [spawn(release.wait) for _ in range(12)]
-    until(lambda: all(task.state == "suspended" for task in stays))
+    until_suspended(*stays)
     set_num_threads(2)
     blocked = spawn(block, event)
-    time.sleep(0.01)  # so that the pool's only thread has it, most likely
-    ended = threading.Event()
-    spawn(event.set).add_done_callback(lambda _: ended.set())
-    assert ended.wait(PATIENCE_S)  # not a wait of ours, which would run it
+    while blocked.state == "pending":
+        time.sleep(0.0002)  # and main runs nothing: the pool's only thread takes it
+    end_of(spawn(event.set))
     fetch(blocked)
     release.set()
     for task in stays:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import greenlet
 import pytest
 from support.child import run_script
-from support.gates import join, pinned
+from support.gates import end_of, join, pinned
 from support.places import Place, in_task, in_thread
 
 from taskrt import (
@@ -29,7 +29,6 @@ from taskrt import (
 R = TypeVar("R")
 
 TESTS = Path(__file__).parent
-PATIENCE_S = 30.0
 
 
 def in_greenlet(fn: Callable[[], R]) -> R:
@@ -37,13 +36,6 @@ def in_greenlet(fn: Callable[[], R]) -> R:
     results: list[R] = []
     greenlet.greenlet(lambda: results.append(fn())).switch()
     return results[0]
-
-
-def end_of(task: Task[object]) -> None:
-    """Wait for it with the thread."""
-    ended = threading.Event()
-    task.add_done_callback(lambda _: ended.set())
-    assert ended.wait(PATIENCE_S)
 
 
 @pytest.mark.isolated

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from support.gates import Gate, here, until, until_suspended
+from support.gates import Gate, end_of, here, until, until_suspended
 from support.native import caller, pair
 
 import taskrt
@@ -142,7 +142,7 @@ def test_main_that_sleeps_so_is_woken_for_a_task(
     lib: ctypes.CDLL, set_num_threads: Resize
 ) -> None:
     set_num_threads(2)
-    begun, done = threading.Event(), threading.Event()
+    begun = threading.Event()
 
     def sleeps_of_main() -> int:
         return taskrt.stats()["workers"][0]["sleeps"]
@@ -153,8 +153,7 @@ def test_main_that_sleeps_so_is_woken_for_a_task(
         while sleeps_of_main() == before:
             time.sleep(0.0002)
         ran_on.append(spawn(taskrt.thread_id))
-        ran_on[0].add_done_callback(lambda _: done.set())
-        done.wait()  # keeps the other thread
+        end_of(ran_on[0])  # keeps the other thread
 
     ran_on: list[Task[int]] = []
     task = native.spawn(lib.calls_beside_an_offered_child, caller(0, call))

@@ -46,6 +46,13 @@ def join(*threads: threading.Thread) -> None:
         thread.join()
 
 
+def end_of(task: taskrt.Task[object]) -> None:
+    """Wait for it with the thread, which runs nothing meanwhile."""
+    ended = threading.Event()
+    task.add_done_callback(lambda _: ended.set())
+    assert ended.wait(30)
+
+
 def until_suspended(*tasks: taskrt.Task[object]) -> None:
     """Run pending work until all `tasks` are suspended."""
     until(lambda: all(task.state == "suspended" for task in tasks))
