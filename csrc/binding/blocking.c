@@ -100,8 +100,7 @@ PyObject *
 core_blocking_begin(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
     Worker *w = worker_current;
-    if (!w && trt_load_relaxed(&core->threads) > 0 &&
-        trt_load_relaxed(&core->main_ident) == PyThread_get_thread_ident()) {
+    if (!w && trt_load_relaxed(&core->threads) > 0 && lifecycle_is_main_thread()) {
         w = worker_adopt(); /* main has not used taskrt, but others have */
         if (!w) {
             return NULL;

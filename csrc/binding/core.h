@@ -412,6 +412,8 @@ int lifecycle_start(void);
 /* Whether a new task is accepted from the present code; `w` is this thread's, or NULL.
  */
 bool lifecycle_accepts(Worker *w);
+/* Whether signals go to the calling thread. False before the first start. */
+bool lifecycle_is_main_thread(void);
 /* Whether the worker's thread should end once it has no task left. */
 bool lifecycle_must_retire(Worker *w);
 /* Whether it starts no task any more, and only ends those it has started. */
@@ -422,6 +424,8 @@ bool exit_asleep(trt_worker *base);
 /* Which waits the end of the process cuts short; each includes those before. */
 enum { EXIT_CANCELS_NONE, EXIT_CANCELS_DETACHED, EXIT_CANCELS_ALL };
 uint32_t exit_cancels(void);
+/* Whether those of this task, which is not started any more either. */
+bool exit_cancels_task(const TaskObject *task);
 /* How many tasks have not ended; exact once it is 0. Any thread. */
 uint64_t exit_live_tasks(void);
 /* Have all pool threads look again at what they are to do. */

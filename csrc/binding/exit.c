@@ -18,6 +18,14 @@ exit_cancels(void)
                : EXIT_CANCELS_NONE;
 }
 
+bool
+exit_cancels_task(const TaskObject *task)
+{
+    const uint32_t cancels = exit_cancels();
+    return cancels == EXIT_CANCELS_ALL ||
+           (cancels == EXIT_CANCELS_DETACHED && task_flag(task, TRT_TASK_DETACHED));
+}
+
 /* ---- quiet: nothing can run any more --------------------------------------------- */
 
 /* How many tasks that somebody may want have not ended. Ends are read before

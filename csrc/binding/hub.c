@@ -86,15 +86,6 @@ hub_is_needed(Worker *w)
            lifecycle_must_retire(w);
 }
 
-/* Whether an unstarted task must not be started any more. */
-static bool
-comes_too_late(TaskObject *task)
-{
-    const uint32_t cancels = exit_cancels();
-    return cancels == EXIT_CANCELS_ALL ||
-           (cancels == EXIT_CANCELS_DETACHED && task_flag(task, TRT_TASK_DETACHED));
-}
-
 /* End a task whose thread has ended: one that was claimed here, or was begun there. */
 static void
 conclude_lost(TaskObject *task)
@@ -147,7 +138,7 @@ hub_next_task(Worker *w)
             if (trt_exchange_relaxed(&task->fiber, NULL)) {
                 conclude_lost(task);
             }
-        } else if (comes_too_late(task)) {
+        } else if (exit_cancels_task(task)) {
             task_cancel_pending(task);
         } else if (trt_task_claim(&task->base)) {
             if (!task_flag(task, TRT_TASK_PINNED) ||

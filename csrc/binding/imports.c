@@ -18,9 +18,7 @@ own_stack(void)
         !(w->current == &w->hub && w->base.kind == TRT_WORKER_POOL)) {
         return w->current;
     }
-    return forked && trt_load_relaxed(&core->main_ident) == PyThread_get_thread_ident()
-               ? forked
-               : NULL;
+    return forked && lifecycle_is_main_thread() ? forked : NULL;
 }
 
 void

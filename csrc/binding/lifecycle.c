@@ -449,8 +449,8 @@ lifecycle_start(void)
     return hooks ? install_hooks() : 0;
 }
 
-static bool
-is_main_thread(void)
+bool
+lifecycle_is_main_thread(void)
 {
     return trt_load_relaxed(&core->main_ident) == PyThread_get_thread_ident();
 }
@@ -494,19 +494,19 @@ lifecycle_accepts(Worker *w)
         return true; /* for a task that waits for it */
     }
     /* Exit functions may still use taskrt: main runs what they spawn. */
-    return trt_load_relaxed(&core->exited) && is_main_thread();
+    return trt_load_relaxed(&core->exited) && lifecycle_is_main_thread();
 }
 
 Worker *
 worker_adopt(void)
 {
     bool is_main, is_joined;
-    do { /* what runs in the start may fork, and in the child nothing has started then
-          */
+    /* What runs in the start may fork; in the child nothing has started then. */
+    do {
         if (trt_load_relaxed(&core->threads) == 0 && lifecycle_start() < 0) {
             return NULL;
         }
-        is_main = is_main_thread();
+        is_main = lifecycle_is_main_thread();
         is_joined = !is_main && is_joined_thread();
     } while (trt_load_relaxed(&core->threads) == 0);
     int error = 0;
@@ -542,8 +542,7 @@ worker_adopt(void)
     return w;
 }
 
-/* ---- sizes
- * ----------------------------------------------------------------------------- */
+/* ---- sizes ----------------------------------------------------------------------- */
 
 void
 lifecycle_unpark_all(void)

@@ -241,7 +241,7 @@ let_run(Worker *w, TaskObject *task)
 int
 spawn_schedule(TaskObject *task)
 {
-    if (!task_flag(task, TASK_LAZY) || task_flag(task, TASK_RELEASED)) {
+    if (task_flag(task, TASK_RELEASED)) {
         return 0;
     }
     Worker *const w = accepting();

@@ -24,7 +24,7 @@ TaskObject *spawn_held(long how, PyObject *const *args, Py_ssize_t nargs,
 PyObject *core_make(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *core_submit(PyObject *, PyObject *);
 PyObject *spawn_new_lazy(PyTypeObject *, PyObject *, PyObject *);
-/* Let a task run that is held until somebody wants it; nothing for others. 0 or −1. */
+/* Let a lazy task run, unless it was, or was cancelled. 0 or −1. */
 int spawn_schedule(TaskObject *task);
 /* Count a task that was held and now is not, unless somebody has. Whether it was this
  * call. */

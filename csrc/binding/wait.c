@@ -57,12 +57,8 @@ is_requested(Fiber *fiber, bool late_too)
 {
     TaskObject *const task = fiber->task;
     bool shielded = false;
-    if (task && trt_load_relaxed(&core->closing)) {
-        const uint32_t cancels = exit_cancels();
-        if (cancels == EXIT_CANCELS_ALL ||
-            (cancels == EXIT_CANCELS_DETACHED && task_flag(task, TRT_TASK_DETACHED))) {
-            return true;
-        }
+    if (task && trt_load_relaxed(&core->closing) && exit_cancels_task(task)) {
+        return true;
     }
     if (fiber->scope && scope_is_cancelled(fiber->scope, task ? task->scope : NULL,
                                            late_too, &shielded)) {
@@ -262,13 +258,13 @@ has_headroom(Worker *w)
            trt_py_recursion_has_room(PyThreadState_Get());
 }
 
-/* Run a pending task here, as a call, if that is allowed. A wait with a deadline could
- * not leave it, so that never comes here. */
+/* Run a pending task here, as a call, if that is allowed; after wait_begin(). A wait
+ * with a deadline could not leave it, so that never comes here. */
 static bool
 run_inline(Worker *w, TaskObject *task)
 {
     if (trt_task_get_state(&task->base) != TRT_TASK_PENDING || !core->inline_tasks ||
-        task->generation != trt_load_relaxed(&core->generation) || !has_headroom(w)) {
+        !has_headroom(w)) {
         return false;
     }
     if (task_flag(task, TASK_HELD) && !task_flag(task, TASK_RELEASED)) {
@@ -343,7 +339,7 @@ int
 wait_begin(TaskObject *task)
 {
     if (task->generation == trt_load_relaxed(&core->generation)) {
-        return spawn_schedule(task);
+        return task_flag(task, TASK_LAZY) ? spawn_schedule(task) : 0;
     }
     PyErr_Format(core->lost_error,
                  "%R was lost in a fork: it belongs to the parent process; spawn it "
@@ -380,14 +376,11 @@ wait_for(Worker *w, TaskObject *task, uint64_t deadline)
     if (task_is_finished(task)) {
         return 1;
     }
-    if (task_flag(task, TASK_LAZY) && wait_begin(task) < 0) {
+    if (wait_begin(task) < 0) {
         return -1;
     }
     if (deadline == TRT_FOREVER && run_inline(w, task)) {
         return share_thread(w);
-    }
-    if (wait_begin(task) < 0) {
-        return -1;
     }
     if (deadline != TRT_FOREVER && deadline <= trt_clock_now_ns()) {
         return 0;
