@@ -245,4 +245,27 @@ check_cores(void)
     return cores > 0 ? (unsigned)cores : 1;
 }
 
+/* Keep the calling thread on the number-th core that this process may use. Two threads
+ * that are to meet within nanoseconds must not share one: beside another program of two
+ * threads, the kernel may give each program a core, for minutes. */
+static inline void
+check_stay_on_core(unsigned number)
+{
+#ifdef __linux__
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CHECK_EQ(sched_getaffinity(0, sizeof set, &set), 0);
+    for (int core = 0; core < CPU_SETSIZE; core++) {
+        if (CPU_ISSET(core, &set) && number-- == 0) {
+            CPU_ZERO(&set);
+            CPU_SET(core, &set);
+            CHECK_EQ(sched_setaffinity(0, sizeof set, &set), 0);
+            return;
+        }
+    }
+#else
+    (void)number;
+#endif
+}
+
 #endif

@@ -62,6 +62,7 @@ run_rounds(unsigned number, void *shared)
 {
     struct race *race = shared;
     uint64_t random = check_random_start(number);
+    check_stay_on_core(number);
     for (uint64_t i = 0; i < race->rounds; i++) {
         trt_store_relaxed(number == 0 ? &race->work : &race->asleep, 0);
         check_gate_pass(&race->gate);
