@@ -1,0 +1,223 @@
+"""Loops over index ranges: blocks of indices, on demand, on every thread that is free.
+
+A loop is a family of tasks, each of which owns a range of indices and works through it
+from the front, block by block. It keeps at most one half of what it owns on offer, in a
+task that nobody has started: when a thread has taken that one, it offers half of what
+is left. When it has reached its end it takes the offer back, by running it as a call.
+So a loop splits as often as threads ask for work and hardly ever when none does.
+
+Source: lazy binary splitting, A. Tzannes et al., PPoPP 2010. That whoever reaches its
+end leaves those that others have taken to the end of the family is ours.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+from time import perf_counter_ns
+from typing import Literal, TypeAlias
+
+from taskrt import _core
+from taskrt._core import AtomicInt, Task
+from taskrt.errors import Cancelled, CancelledError
+from taskrt.waits import _note_others
+
+Schedule: TypeAlias = Literal["auto", "static", "greedy", "serial"]
+Body: TypeAlias = Callable[[int, int], object]
+
+# A block is to take this long at least, and not many times as long: what the loop adds
+# to a block is about a microsecond, and the first error, a request to end and a thread
+# that asks for work have to wait for its end.
+_SHORT_NS = 50_000
+_LONG_NS = 8 * _SHORT_NS
+
+
+class _Loop:
+    """One loop that runs: what its tasks share.
+
+    start    called by each task that works on it, before its first block: returns the
+             body, called with disjoint ranges that together cover the loop
+    grain    the most indices in a block; None: what takes about 50 microseconds
+    """
+
+    __slots__ = ("done", "failures", "family", "grain", "size", "start", "stopped")
+
+    def __init__(self, start: Callable[[], Body], grain: int | None) -> None:
+        self.start = start
+        self.grain = grain
+        self.size = grain or 1  # of the next block, as far as anybody knows
+        self.family = _core._Family()
+        self.failures: list[tuple[int, BaseException]] = []  # with where they happened
+        self.stopped = False
+        self.done = AtomicInt()  # how many indices, of ranges that have ended
+
+    def call(self, body: Body, low: int, high: int) -> None:
+        """Run one block, and learn from it how large the next is to be."""
+        if self.grain is not None:
+            body(low, high)
+            return
+        begun = perf_counter_ns()
+        body(low, high)
+        spent = perf_counter_ns() - begun
+        count = high - low
+        if spent < _SHORT_NS:
+            self.size = max(self.size, 2 * count)
+        elif spent > _LONG_NS:
+            self.size = max(1, count // 2)
+
+    def fail(self, low: int, error: BaseException) -> None:
+        self.failures.append((low, error))
+        self.stopped = True
+
+    def work(self, low: int, high: int, splits: bool) -> None:
+        """Run the blocks of a range, or offer some of them to others. A task's body."""
+        begin = low
+        offer: Task[None] | None = None
+        try:
+            body = self.start()
+            while low < high and not self.stopped:
+                _core._take_turn()
+                size = self.size
+                left = high - low
+                if splits and left > size and not (offer and offer.state == "pending"):
+                    middle = high - left // 2
+                    offer = self.family._adopt(self.work, middle, high, True)
+                    high = middle
+                end = min(low + size, high)
+                self.call(body, low, end)
+                low = end
+        except Cancelled:
+            raise
+        except BaseException as error:
+            self.fail(low, error)
+            if not isinstance(error, Exception):
+                raise
+        self.done.fetch_add(low - begin)
+        if offer and offer.state == "pending" and not self.stopped:
+            _core.wait(offer)
+
+    def feed(self, length: int, next_index: AtomicInt) -> None:
+        """Run blocks from the one feed that all tasks of the loop share."""
+        low = 0
+        try:
+            body = self.start()
+            while not self.stopped:
+                _core._take_turn()
+                size = self.size
+                low = next_index.fetch_add(size)
+                if low >= length:
+                    break
+                high = min(low + size, length)
+                self.call(body, low, high)
+                self.done.fetch_add(high - low)
+        except Cancelled:
+            raise
+        except BaseException as error:
+            self.fail(low, error)
+            if not isinstance(error, Exception):
+                raise
+
+    def run(self, length: int, schedule: Schedule, threads: int) -> None:
+        with self.family as family:
+            if schedule == "auto":
+                self.work(0, length, True)
+            elif schedule == "greedy":
+                feed = AtomicInt()
+                for _ in range(min(threads, length) - 1):
+                    family._adopt(self.feed, length, feed)
+                self.feed(length, feed)
+            else:
+                parts = min(threads, length)
+                ends = [length * part // parts for part in range(parts + 1)]
+                for low, high in pairwise(ends[1:]):
+                    family._adopt(self.work, low, high, False)
+                self.work(0, ends[1], False)
+        self.raise_first()
+        if self.done.load() != length:
+            raise CancelledError("a task of the loop was cancelled: not all was done")
+
+    def raise_first(self) -> None:
+        """Raise the error of the lowest index that failed, if one has."""
+        self.family._errors()  # all are in `failures`; now they count as observed
+        if self.failures:
+            self.failures.sort(key=lambda failure: failure[0])
+            errors = [error for _, error in self.failures]
+            self.failures.clear()
+            others = [error for error in errors[1:] if error is not errors[0]]
+            _note_others(errors[0], others)
+            try:
+                raise errors[0]
+            finally:
+                del errors, others  # they refer to this frame
+
+    def run_serial(self, length: int) -> None:
+        body = self.start()
+        low = 0
+        while low < length:
+            _core._take_turn()
+            high = min(low + self.size, length)
+            self.call(body, low, high)
+            low = high
+
+
+def check_options(who: str, grain: int | None, schedule: str) -> None:
+    """Raise what is wrong with the options of a loop.
+
+    who  the function that was called, for the message
+    """
+    if grain is not None:
+        if not isinstance(grain, int) or isinstance(grain, bool):
+            raise TypeError(
+                f"{who}: grain must be an int or None, not {type(grain).__name__!r}"
+            )
+        if grain < 1:
+            raise ValueError(f"{who}: grain must be 1 or more, or None, not {grain}")
+    if schedule not in ("auto", "static", "greedy", "serial"):
+        raise ValueError(
+            f"{who}: schedule must be 'auto', 'static', 'greedy' or 'serial', not "
+            f"{schedule!r}"
+        )
+
+
+def run_loop(
+    length: int,
+    start: Callable[[], Body],
+    *,
+    grain: int | None = None,
+    schedule: Schedule = "auto",
+) -> None:
+    """Run a loop over range(length); as run_blocks, with a body for each task.
+
+    start  called by each task that works on the loop before its first block; returns
+           the body
+    """
+    loop = _Loop(start, grain)
+    if length > 0:
+        threads = 1 if schedule == "serial" else _core.num_threads()
+        if threads == 1 or length <= (grain or 1):
+            loop.run_serial(length)
+        else:
+            loop.run(length, schedule, threads)
+
+
+def run_blocks(
+    length: int,
+    body: Body,
+    *,
+    grain: int | None = None,
+    schedule: Schedule = "auto",
+) -> None:
+    """Call body(low, high) for disjoint blocks that together cover range(length).
+
+    length    indices, 0 or more
+    body      called by the calling task and by others at the same time
+    grain     the most indices in a block; None: as many as take about 50 microseconds,
+              one if that one takes longer
+    schedule  "auto": blocks go to whoever is free; "static": each thread has one range;
+              "greedy": blocks in order from one feed; "serial": all here, no task
+
+    Returns when no body runs any more. When one fails, no further block begins; then
+    raises the error of the lowest block that failed, itself, with a note on the others,
+    which count as observed. If the caller is cancelled or interrupted, so are the
+    others, and all are waited for. A suspension point, a checkpoint before each block;
+    any thread. Source: lazy binary splitting, A. Tzannes et al., PPoPP 2010.
+    """
+    run_loop(length, lambda: body, grain=grain, schedule=schedule)
