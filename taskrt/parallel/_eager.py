@@ -15,7 +15,7 @@ _SLICED = (range, list, tuple, str, bytes, bytearray, memoryview, array)
 
 def _as_sliced(iterable: Iterable[Any]) -> Sequence[Any]:
     items: Any = iterable
-    return items if type(items) in _SLICED else list(items)  # type: ignore[no-any-return]
+    return items if type(items) in _SLICED else list(items)
 
 
 def for_blocks(
