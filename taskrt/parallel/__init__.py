@@ -5,6 +5,16 @@
 [2, 3, 5]
 """
 
-from taskrt.parallel._eager import for_blocks, for_each, map
+from taskrt.parallel._chunks import chunks
+from taskrt.parallel._eager import for_blocks, for_each, for_range, map, starmap
+from taskrt.parallel._reducer import Reducer
 
-__all__ = ["for_blocks", "for_each", "map"]
+__all__ = [
+    "Reducer",
+    "chunks",
+    "for_blocks",
+    "for_each",
+    "for_range",
+    "map",
+    "starmap",
+]
