@@ -1,9 +1,11 @@
 """What an example found: times, ratio, whether the answers agree; and a picture."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from time import perf_counter
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from _picture import Picture
 
@@ -20,15 +22,28 @@ def timed(fn: Callable[P, T], *args: P.args, **kw: P.kwargs) -> tuple[float, T]:
     return perf_counter() - start, answer
 
 
+def needed(example: str, module: str, package: str) -> Any:
+    """Import a module; without it, end the program and say what to install."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError:
+        command = f"python -m pip install {package.lower()}"
+        sys.exit(f"{example} needs {package}: {command}")
+
+
 @dataclass(frozen=True)
 class Report:
-    """One example's result: `parallel` has seconds by the name of the way it ran."""
+    """One example's result: `parallel` has seconds by the name of the way it ran.
+
+    `sketch` is drawn below the picture: what was computed, if that can be looked at.
+    """
 
     title: str
     serial: float
     parallel: dict[str, float]
     equal: bool
     picture: Picture | None = None
+    sketch: str = ""
 
     def show(self) -> int:
         """Print all of it; return the exit status, 1 if the answers differ."""
@@ -40,4 +55,6 @@ class Report:
         print(f"{'answers':>24} {'equal' if self.equal else 'DIFFERENT':>9}")
         if self.picture:
             print(self.picture.draw())
+        if self.sketch:
+            print(self.sketch)
         return 0 if self.equal else 1

@@ -17,7 +17,7 @@ from bisect import bisect_left
 from typing import Any
 
 from _picture import Picture
-from _report import Report, timed
+from _report import Report, needed, timed
 
 from taskrt import fetch, num_threads, spawn
 
@@ -76,10 +76,7 @@ def measure(argv: list[str] | None = None) -> Report:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("size", type=int, nargs="?", default=20_000_000)
     size = parser.parse_args(argv).size
-    try:
-        import numpy as np
-    except ModuleNotFoundError:
-        sys.exit("psort needs NumPy: python -m pip install numpy")
+    np = needed("psort", "numpy", "NumPy")
     found = np.random.default_rng(1).random(size)
     expected = found.copy()
     base, _ = timed(expected.sort, kind="stable")

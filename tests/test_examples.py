@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from statistics import NormalDist
 from types import ModuleType
 
 import pytest
@@ -21,11 +22,22 @@ from taskrt.native import NativeError
 
 EXAMPLES = ROOT / "examples"
 SMALL = {
+    "bootstrap": ["600"],
     "fib": ["16", "--cutoff", "8"],
     "hash_tree": [str(ROOT / "taskrt")],
+    "kmeans": ["20000"],
+    "mandelbrot": ["100"],
+    "monte_carlo": ["10000"],
     "nqueens": ["6"],
     "pipeline": [str(ROOT / "taskrt")],
     "psort": ["100000"],
+}
+NEEDS = {
+    "bootstrap": "sklearn",
+    "kmeans": "numpy",
+    "mandelbrot": "numpy",
+    "monte_carlo": "numpy",
+    "psort": "numpy",
 }
 WITHOUT_SERIAL_RUN = {"echo_server", "fetch_first"}  # see test_waiting_examples.py
 NATIVE = {
@@ -40,8 +52,8 @@ Load = Callable[[str], ModuleType]
 
 
 def run_example(name: str, *args: str, workers: int = 2, **env: str) -> Result:
-    if name == "psort":
-        pytest.importorskip("numpy")
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     path = os.pathsep.join([str(EXAMPLES), *env.pop("PYTHONPATH", "").split()])
     environment = {"TASKRT_NUM_THREADS": str(workers), "PYTHONPATH": path, **env}
     return run_script(EXAMPLES / f"{name}.py", *args, env=environment)
@@ -105,8 +117,8 @@ def test_example_fails_when_the_answers_differ(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    if name == "psort":
-        pytest.importorskip("numpy")
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     example = load(name)
     part = "merge" if name == "psort" else "serial"
     wrong = b"wrong" if name == "hash_tree" else -1
@@ -229,13 +241,46 @@ def test_native_nqueens_refuses_what_has_no_room(load: Load, n: int, rows: int) 
         example.queens(library, n, rows)
 
 
-def test_psort_says_what_to_install(tmp_path: Path) -> None:
-    missing = "raise ModuleNotFoundError(\"No module named 'numpy'\", name='numpy')"
-    (tmp_path / "numpy.py").write_text(missing)
+@pytest.mark.parametrize("name", NEEDS)
+def test_example_says_what_to_install(name: str, tmp_path: Path) -> None:
+    module = NEEDS[name]
+    package = {"numpy": "NumPy", "sklearn": "scikit-learn"}[module]
+    missing = f"raise ModuleNotFoundError('No module named {module}', name='{module}')"
+    (tmp_path / f"{module}.py").write_text(missing)
     path = os.pathsep.join([str(tmp_path), str(EXAMPLES)])
     env = {"PYTHONPATH": path}
-    result = run_script(EXAMPLES / "psort.py", "10", env=env, expect=1)
-    assert result.stderr == "psort needs NumPy: python -m pip install numpy\n"
+    result = run_script(EXAMPLES / f"{name}.py", "10", env=env, expect=1)
+    command = f"python -m pip install {package.lower()}"
+    assert result.stderr == f"{name} needs {package}: {command}\n"
+
+
+def test_mandelbrot_writes_its_picture(tmp_path: Path) -> None:
+    image = tmp_path / "set.pgm"
+    result = run_example("mandelbrot", "90", "--image", str(image))
+    header, _, points = image.read_bytes().partition(b"\n")
+    assert header == b"P5 90 80 200"
+    assert len(points) == 90 * 80
+    assert points[40 * 90 + 70] == 200  # the origin is inside
+    assert points[0] < 5
+    assert "@" in result.stdout
+
+
+def test_monte_carlo_is_a_little_above_the_price_of_geometric_means(load: Load) -> None:
+    pytest.importorskip("numpy")
+    example = load("monte_carlo")
+    n, rate, spread = example.DAYS, example.RATE, example.SPREAD
+    variance = spread**2 * (n + 1) * (2 * n + 1) / (6 * n * n)
+    drift = (rate - spread**2 / 2) * (n + 1) / (2 * n)
+    distance = (math.log(example.START / example.STRIKE) + drift) / math.sqrt(variance)
+    chance = NormalDist().cdf
+    mean = example.START * math.exp(drift + variance / 2)
+    gain = mean * chance(distance + math.sqrt(variance))
+    closed = math.exp(-rate) * (gain - example.STRIKE * chance(distance))
+
+    price, error = example.interval(*example.monte_carlo(200_000))
+    assert 0 < error < 0.05
+    assert closed < price < 1.06 * closed
+    assert example.interval(2, 4.0, 10.0) == (2.0, 1.96 * math.sqrt(0.5))
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 99, 1000])
