@@ -163,7 +163,7 @@ def for_each(
     are the others, and all are waited for. Raises TypeError or ValueError for other
     arguments, ImportError for a bar without tqdm, and what iterating, init and progress
     raise. A suspension point, and a checkpoint before each block of items; any thread.
-    Source: lazy binary splitting, A. Tzannes et al., PPoPP 2010.
+    Source: steal half, D. Hendler and N. Shavit, PODC 2002.
 
     >>> from taskrt import parallel
     >>> squares = {}
