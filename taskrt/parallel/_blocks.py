@@ -100,7 +100,8 @@ class _Loop:
         spent = perf_counter_ns() - begun
         count = high - low
         if spent < _SHORT_NS:
-            self.size = max(self.size, 2 * count)
+            times = 8 if spent < _SHORT_NS // 8 else 2
+            self.size = max(self.size, times * count)
         elif spent > _LONG_NS:
             self.size = max(1, count // 2)
 
@@ -133,12 +134,13 @@ class _Loop:
         finds  whether to go on with parts of others
         """
         low, done = part.low, 0
+        body: Body | None = None
         try:
-            body = self.start()
             while not self.stopped:
                 _core._take_turn()
                 low, high = part.take(self.size)
                 if low < high:
+                    body = body or self.start()
                     self.call(body, low, high)
                     done += high - low
                     continue
@@ -157,8 +159,8 @@ class _Loop:
     def feed(self, length: int, next_index: AtomicInt) -> None:
         """Run blocks from the one feed that all tasks of the loop share."""
         low = 0
+        body: Body | None = None
         try:
-            body = self.start()
             while not self.stopped:
                 _core._take_turn()
                 size = self.size
@@ -166,6 +168,7 @@ class _Loop:
                 if low >= length:
                     break
                 high = min(low + size, length)
+                body = body or self.start()
                 self.call(body, low, high)
                 self.done.fetch_add(high - low)
         except Cancelled:
