@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("threads")
 
 def blocks_of(length: int, **options: object) -> list[tuple[int, int]]:
     seen: list[tuple[int, int]] = []
-    run_blocks(length, lambda low, high: seen.append((low, high)), **options)  # type: ignore[arg-type]
+    run_blocks(length, lambda low, high: seen.append((low, high)), **options)
     return sorted(seen)
 
 
@@ -72,7 +72,7 @@ def test_serial_blocks_run_here_in_order() -> None:
     run_blocks(3000, body, schedule="serial")
     assert stats()["total"]["spawned"] == before
     assert seen == sorted(seen)
-    assert cover(seen, 3000)  # type: ignore[arg-type]
+    assert cover(seen, 3000)
 
 
 def test_one_thread_needs_no_task(set_num_threads: Callable[[int], object]) -> None:

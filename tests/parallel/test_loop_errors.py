@@ -200,7 +200,7 @@ def test_errors_of_what_surrounds_the_calls_leave_the_loop() -> None:
 
     calls: list[int] = []
     with pytest.raises(Oops, match="iterable"):
-        parallel.for_each(calls.append, numbers())  # type: ignore[arg-type]
+        parallel.for_each(calls.append, numbers())
     assert calls == []
     with pytest.raises(Oops, match="init"):
         parallel.for_each(max, [1, 2, 3], init=lambda: fail(Oops("init")))
