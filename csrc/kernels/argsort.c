@@ -284,16 +284,23 @@ argsort_rows(trt_context *ctx, int64_t first, int64_t last, void *arg)
         trt_seen seen;
         status =
             trt_sort_look(ctx, r->kernel, &r->order, s.packing.items, length, &seen);
-        if (!status && seen.descents > 0 && seen.descents < length - 1 && !spare) {
+        if (status) {
+            break;
+        }
+        trt_range_function numbers = NULL;
+        if (seen.descents == 0) {
+            numbers = number;
+        } else if (seen.descents == length - 1 && seen.high <= r->kernel->most) {
+            numbers = number_backwards;
+        }
+        if (!numbers && !spare) {
             spare = trt_scratch_new(length, sizeof *spare);
             status = spare ? TRT_OK : TRT_NO_MEMORY;
         }
         s.spare = spare;
         if (!status) {
-            status = seen.descents == 0 ? loop(ctx, length, number, &s)
-                     : seen.descents == length - 1
-                         ? loop(ctx, length, number_backwards, &s)
-                         : sort_row(ctx, &s, &seen);
+            status =
+                numbers ? loop(ctx, length, numbers, &s) : sort_row(ctx, &s, &seen);
         }
     }
     free(spare);

@@ -20,6 +20,7 @@
 
 #include "kernels/scratch.h"
 #include "kernels/sort_ranks.h"
+#include "kernels/sort_vector.h"
 
 enum {
     /* Items. Up to here a row is sorted in cache at once. */
@@ -45,6 +46,19 @@ typedef struct job {
     const trt_rank_kernel *kernel;
     const trt_order *order;
 } job;
+
+/* Sort numbers that fit into a cache, no NaNs. The items end where they are, or if not
+ * `stay` in the spare. */
+static void
+sort_leaf(const job *j, void *items, void *spare, size_t length, bool stay)
+{
+    const trt_signing signing = {trt_rank_sign(j->kernel) ^ j->order->flip,
+                                 j->kernel->is_float};
+    if (length <= TRT_SORT_SHORT ||
+        !trt_sort_vectors(items, spare, length, j->kernel->size, stay, signing)) {
+        j->kernel->sort(items, spare, length, stay, j->order);
+    }
+}
 
 /* ---- looking at a row ------------------------------------------------------------ */
 
@@ -323,6 +337,9 @@ sort_seen(trt_context *ctx, const job *j, char *items, char *spare, size_t lengt
     if (has_nans) {
         numbers = j->kernel->look_for_numbers(items, length, j->order, &high);
     }
+    if (numbers == 0) {
+        return TRT_OK; /* this is a row, which stays where it is */
+    }
     const uint64_t span = high - seen->low;
     const unsigned width = trt_rank_width(span), items_width = trt_rank_width(length);
     unsigned bits = items_width > CELL_ITEMS_BITS ? items_width - CELL_ITEMS_BITS : 1;
@@ -349,7 +366,7 @@ sort_long(trt_context *ctx, const job *j, char *items, char *spare, size_t lengt
           bool stay)
 {
     if (length <= TRT_SORT_LEAF_MAX) {
-        j->kernel->sort(items, spare, length, stay, j->order);
+        sort_leaf(j, items, spare, length, stay);
         return TRT_OK;
     }
     trt_seen seen;
@@ -389,17 +406,17 @@ trt_sort_row(trt_context *ctx, const trt_rank_kernel *kernel, const trt_order *o
     if (seen->descents == 0) {
         return TRT_OK;
     }
-    if (seen->descents == length - 1) {
+    if (seen->descents == length - 1 && seen->high <= kernel->most) {
         turn t = {kernel, items, length};
         const int64_t half = (int64_t)(length / 2);
         return ctx ? trt_parallel_for(ctx, 0, half, TRT_SORT_PART, turn_part, &t)
                    : turn_part(NULL, 0, half, &t);
     }
+    const job j = {kernel, order};
     if (length <= DIVIDED && seen->high <= kernel->most) {
-        kernel->sort(items, spare, length, true, order);
+        sort_leaf(&j, items, spare, length, true);
         return TRT_OK;
     }
-    const job j = {kernel, order};
     return sort_seen(ctx, &j, items, spare, length, true, seen);
 }
 

@@ -35,7 +35,7 @@ typedef struct trt_order {
 /* What a look at items shows. Before the first: trt_seen_nothing. */
 typedef struct trt_seen {
     uint64_t low, high; /* of all ranks; those of NaNs count as one, beyond all */
-    size_t descents;    /* items that belong before the one in front of them */
+    size_t descents;    /* ranks that are lower than the one in front of them */
 } trt_seen;
 
 static const trt_seen trt_seen_nothing = {UINT64_MAX, 0, 0};
@@ -61,6 +61,7 @@ typedef struct trt_packing {
 typedef struct trt_rank_kernel {
     size_t size;
     uint64_t most; /* the highest rank of a number */
+    bool is_float;
     /* Look at the items from `begin` to before `end`, the first of them beside the one
      * in front of it. */
     void (*look)(const void *items, size_t begin, size_t end, const trt_order *order,
@@ -93,6 +94,13 @@ typedef struct trt_rank_kernel {
 const trt_rank_kernel *trt_rank_find(trt_dtype dtype, bool reverse, trt_order *order);
 
 extern const trt_rank_kernel *const trt_rank_words;
+
+/* What to invert besides, to have integers with a sign where there are ranks. */
+static inline uint64_t
+trt_rank_sign(const trt_rank_kernel *kernel)
+{
+    return kernel->is_float ? 0 : (uint64_t)1 << (8 * kernel->size - 1);
+}
 
 /* How many bits `x` has. */
 static inline unsigned

@@ -12,11 +12,10 @@
  * sort). Then few items have the same bits as their neighbours and are out of order;
  * such a group is a leaf of its own. */
 
-/* The rank, all NaNs having the same. */
+/* The rank as it is of numbers; NaNs have the same. */
 static inline RANK
-NAME(clipped)(ITEM x, const trt_order *order)
+NAME(clip)(RANK rank)
 {
-    const RANK rank = RANK_OF(x);
 #if HAS_NANS
     return rank > MOST ? MOST + 1 : rank;
 #else
@@ -29,16 +28,27 @@ NAME(look)(const void *items, size_t begin, size_t end, const trt_order *order,
            trt_seen *seen)
 {
     const ITEM *const from = items;
-    RANK low = (RANK)-1, high = 0;
-    RANK last = begin > 0 ? NAME(clipped)(from[begin - 1], order) : 0;
-    size_t descents = 0;
-    for (size_t i = begin; i < end; i++) {
-        const RANK rank = NAME(clipped)(from[i], order);
+    /* Two of each, so that none waits for the one before. */
+    RANK low = (RANK)-1, other_low = (RANK)-1, high = 0, other_high = 0;
+    RANK last = begin > 0 ? RANK_OF(from[begin - 1]) : 0;
+    size_t descents = 0, i = begin;
+    for (; i + 1 < end; i += 2) {
+        const RANK rank = RANK_OF(from[i]), next = RANK_OF(from[i + 1]);
+        low = rank < low ? rank : low;
+        high = rank > high ? rank : high;
+        other_low = next < other_low ? next : other_low;
+        other_high = next > other_high ? next : other_high;
+        descents += (size_t)(rank < last) + (size_t)(next < rank);
+        last = next;
+    }
+    if (i < end) {
+        const RANK rank = RANK_OF(from[i]);
         low = rank < low ? rank : low;
         high = rank > high ? rank : high;
         descents += rank < last;
-        last = rank;
     }
+    low = NAME(clip)(low < other_low ? low : other_low);
+    high = NAME(clip)(high > other_high ? high : other_high);
     seen->low = low < seen->low ? low : seen->low;
     seen->high = high > seen->high ? high : seen->high;
     seen->descents += descents;
@@ -112,9 +122,9 @@ NAME(insert)(ITEM *items, size_t length, const trt_order *order)
 {
     for (size_t i = 1; i < length; i++) {
         const ITEM x = items[i];
-        const RANK rank = NAME(clipped)(x, order);
+        const RANK rank = NAME(clip)(RANK_OF(x));
         size_t place = i;
-        for (; place > 0 && NAME(clipped)(items[place - 1], order) > rank; place--) {
+        for (; place > 0 && NAME(clip)(RANK_OF(items[place - 1])) > rank; place--) {
             items[place] = items[place - 1];
         }
         items[place] = x;
@@ -243,7 +253,7 @@ NAME(sort)(void *items, void *spare, size_t length, bool stay, const trt_order *
 static inline uint64_t
 NAME(packed)(const trt_packing *p, const trt_order *order, size_t index)
 {
-    const uint64_t rank = NAME(clipped)(((const ITEM *)p->items)[index], order);
+    const uint64_t rank = NAME(clip)(RANK_OF(((const ITEM *)p->items)[index]));
     return (rank - p->low) >> p->drop << p->index | index;
 }
 
@@ -275,10 +285,10 @@ NAME(look_again)(const trt_packing *p, size_t begin, size_t end, trt_seen *seen)
     const uint64_t indices = ((uint64_t)1 << p->index) - 1;
     uint64_t last = 0;
     if (begin > 0) {
-        last = NAME(clipped)(items[p->words[begin - 1] & indices], order);
+        last = NAME(clip)(RANK_OF(items[p->words[begin - 1] & indices]));
     }
     for (size_t i = begin; i < end; i++) {
-        const uint64_t rank = NAME(clipped)(items[p->words[i] & indices], order);
+        const uint64_t rank = NAME(clip)(RANK_OF(items[p->words[i] & indices]));
         seen->low = rank < seen->low ? rank : seen->low;
         seen->high = rank > seen->high ? rank : seen->high;
         seen->descents += rank < last;
@@ -292,6 +302,7 @@ NAME(look_again)(const trt_packing *p, size_t begin, size_t end, trt_seen *seen)
 static const trt_rank_kernel NAME(kernel) = {
     .size = sizeof(ITEM),
     .most = MOST,
+    .is_float = HAS_NANS,
     .look = NAME(look),
     .look_for_numbers = NAME(look_for_numbers),
     .count = NAME(count),
