@@ -101,7 +101,15 @@ NAMES_OF_MODULES = {
     ],
     "taskrt.native_numba": ["cancelled", "join", "run", "spawn"],
     "taskrt.interop.aio": ["from_async", "run"],
-    "taskrt.parallel": ["for_blocks", "for_each", "map"],
+    "taskrt.parallel": [
+        "Reducer",
+        "chunks",
+        "for_blocks",
+        "for_each",
+        "for_range",
+        "map",
+        "starmap",
+    ],
     "taskrt.statistics": STATISTICS,
 }
 

@@ -5,18 +5,23 @@
 [2, 3, 5]
 """
 
-from taskrt.parallel._eager import for_blocks, for_each, map
+from taskrt.parallel._chunks import chunks
+from taskrt.parallel._eager import for_blocks, for_each, for_range, map, starmap
 from taskrt.parallel._imap import imap
 from taskrt.parallel._reduce import reduce, scan, sum
+from taskrt.parallel._reducer import Reducer
 from taskrt.parallel._search import all, any, filter, max, min
 from taskrt.parallel._sort import sort
 
 __all__ = [
+    "Reducer",
     "all",
     "any",
+    "chunks",
     "filter",
     "for_blocks",
     "for_each",
+    "for_range",
     "imap",
     "map",
     "max",
@@ -24,5 +29,6 @@ __all__ = [
     "reduce",
     "scan",
     "sort",
+    "starmap",
     "sum",
 ]

@@ -13,11 +13,11 @@ Source: parallel sorting by regular sampling, H. Shi and J. Schaeffer, 1992.
 """
 
 import builtins
-import itertools
 import sys
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import pairwise
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -70,32 +70,16 @@ def sort(
         if alone:
             return sorted(items, reverse=reverse)
         return _sort_parts(items, None, reverse, grain, schedule)
+    keys: list[Any] = [None] * len(items)
+
+    def call_key(low: int, high: int) -> None:
+        keys[low:high] = list(map(key, items[low:high]))
+
+    run_blocks(len(items), call_key, grain=grain, schedule=schedule)
     if alone:
-        keys = iter(_call_keys(key, items, grain, schedule, pairs=False))
         # list.sort asks for the keys of the items in their order: here they are.
-        return sorted(items, key=partial(next, keys), reverse=reverse)
-    pairs = _call_keys(key, items, grain, schedule, pairs=True)
-    found = _sort_parts(pairs, itemgetter(0), reverse, grain, schedule)
-    return [item for _, item in found]
-
-
-def _call_keys(
-    key: Callable[[Any], Any],
-    items: Sequence[Any],
-    grain: int | None,
-    schedule: Schedule,
-    pairs: bool,
-) -> list[Any]:
-    """Return key(item) for each, called in parallel; or pairs of key(item) and item."""
-    found: list[Any] = [None] * len(items)
-
-    def call_some(low: int, high: int) -> None:
-        block = items[low:high]
-        keys = map(key, block)
-        found[low:high] = list(zip(keys, block) if pairs else keys)
-
-    run_blocks(len(items), call_some, grain=grain, schedule=schedule)
-    return found
+        return sorted(items, key=partial(next, iter(keys)), reverse=reverse)
+    return _sort_parts(items, keys, reverse, grain, schedule)
 
 
 def _sorts_alone(length: int, grain: int | None) -> bool:
@@ -106,41 +90,85 @@ def _sorts_alone(length: int, grain: int | None) -> bool:
 
 def _sort_parts(
     items: Sequence[Any],
-    key: Callable[[Any], Any] | None,
+    keys: list[Any] | None,
     reverse: bool,
     grain: int | None,
     schedule: Schedule,
 ) -> list[Any]:
+    """Sort in parts; with keys, their places instead, which make no work for the GC."""
     length = len(items)
     size = grain or builtins.max(_PART_LEAST, -(-length // _PARTS_MOST))
+    source: Sequence[Any] = items if keys is None else range(length)
+    key = None if keys is None else keys.__getitem__
     parts: list[list[Any]] = [[]] * -(-length // size)
 
-    def sort_some(low: int, high: int) -> None:
-        for number in range(low, high):
-            if reverse:  # all is turned round before and after, as by list.sort
-                end = length - number * size
-                part = list(items[builtins.max(0, end - size) : end])
-                part.reverse()
-            else:
-                part = list(items[number * size : (number + 1) * size])
-            part.sort(key=key)
-            parts[number] = part
+    def sort_part(number: int) -> None:
+        if reverse:  # all is turned round before and after, as by list.sort
+            end = length - number * size
+            part = list(source[builtins.max(0, end - size) : end])
+            part.reverse()
+        else:
+            part = list(source[number * size : (number + 1) * size])
+        part.sort(key=key)
+        parts[number] = part
 
-    run_blocks(len(parts), sort_some, grain=1, schedule=schedule)
-    splitters = _find_splitters(parts, key)
-    ranges: list[list[Any]] = [[]] * (len(splitters) + 1)
+    _call_each(sort_part, len(parts), schedule)
+    cuts = _cut_parts(parts, key, schedule)
+    found: list[Any] = [None] * length
 
-    def merge_some(low: int, high: int) -> None:
-        for number in range(low, high):
-            begin = splitters[builtins.max(0, number - 1) : number]
-            end = splitters[number : number + 1]
-            ranges[number] = _merge_range(parts, begin, end, key)
+    def merge_range(number: int) -> None:
+        begin, end = cuts[number], cuts[number + 1]
+        merged: list[Any] = []
+        for part, low, high in zip(parts, begin, end, strict=True):
+            merged += part[low:high]
+        merged.sort(key=key)
+        found[sum(begin) : sum(end)] = (
+            merged if keys is None else _gather(items, merged)
+        )
 
-    run_blocks(len(ranges), merge_some, grain=1, schedule=schedule)
-    merged = list(itertools.chain.from_iterable(ranges))
+    _call_each(merge_range, len(cuts) - 1, schedule)
     if reverse:
-        merged.reverse()
-    return merged
+        found.reverse()
+    return found
+
+
+def _cut_parts(
+    parts: list[list[Any]], key: Callable[[Any], Any] | None, schedule: Schedule
+) -> list[list[int]]:
+    """Return where ranges begin in each part, and the ends of the parts at last.
+
+    Items that equal a splitter belong to the range that begins with it, in the order of
+    the parts: so equal ones stay together, and list.sort keeps their order.
+    """
+    splitters = _find_splitters(parts, key)
+    cuts: list[list[int]] = [[0] * len(parts)]
+    cuts += [[]] * len(splitters)
+    cuts.append([len(part) for part in parts])
+
+    def cut(number: int) -> None:
+        splitter = splitters[number]
+        cuts[number + 1] = [bisect_left(part, splitter, key=key) for part in parts]
+
+    _call_each(cut, len(splitters), schedule)
+    # Comparisons that contradict each other may cut before the cut before.
+    for before, after in pairwise(cuts):
+        after[:] = map(builtins.max, before, after)
+    return cuts
+
+
+def _gather(items: Sequence[Any], places: list[int]) -> Sequence[Any]:
+    if len(places) < 2:  # then itemgetter gives no tuple
+        return [items[place] for place in places]
+    found: tuple[Any, ...] = itemgetter(*places)(items)
+    return found
+
+
+def _call_each(fn: Callable[[int], None], count: int, schedule: Schedule) -> None:
+    def body(low: int, high: int) -> None:
+        for number in range(low, high):
+            fn(number)
+
+    run_blocks(count, body, grain=1, schedule=schedule)
 
 
 def _find_splitters(
@@ -155,23 +183,3 @@ def _find_splitters(
     step = builtins.max(1, len(samples) // len(parts))
     found = samples[step::step]
     return found if key is None else [key(place) for place in found]
-
-
-def _merge_range(
-    parts: list[list[Any]],
-    begin: list[Any],
-    end: list[Any],
-    key: Callable[[Any], Any] | None,
-) -> list[Any]:
-    """Return the items from one splitter to the next, each a list of one, or none.
-
-    Items that equal a splitter belong to the range that begins with it, in the order of
-    the parts: so equal ones stay together, and list.sort keeps their order.
-    """
-    merged: list[Any] = []
-    for part in parts:
-        low = bisect_left(part, begin[0], key=key) if begin else 0
-        high = bisect_left(part, end[0], low, key=key) if end else len(part)
-        merged += part[low:high]
-    merged.sort(key=key)
-    return merged
