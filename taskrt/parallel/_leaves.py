@@ -4,24 +4,15 @@ So what is computed leaf by leaf, and then from what came of the leaves in their
 is the same bit for bit whatever the number of threads.
 """
 
-from array import array
 from collections.abc import Callable, Iterable, Sequence
 from math import isqrt
 from typing import Any, Generic, TypeVar
 
 from taskrt.parallel._blocks import Schedule, run_blocks
+from taskrt.parallel._calls import as_sliced
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
-
-# What gives at [low:high] what iteration gives there. Not subclasses: they may differ.
-_SLICED = (range, list, tuple, str, bytes, bytearray, memoryview, array)
-
-
-def as_sliced(iterable: Iterable[_T]) -> Sequence[_T]:
-    """Return what has the items in slices: the iterable, or a list of its items."""
-    items: Any = iterable
-    return items if type(items) in _SLICED else list(items)
 
 
 class Leaves(Generic[_T]):

@@ -7,7 +7,8 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from taskrt.parallel._blocks import Schedule, check_options, run_blocks
-from taskrt.parallel._leaves import Leaves, as_sliced
+from taskrt.parallel._calls import as_sliced
+from taskrt.parallel._leaves import Leaves
 from taskrt.parallel._missing import MISSING, Missing
 
 _T = TypeVar("_T")

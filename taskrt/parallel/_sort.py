@@ -22,7 +22,7 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from taskrt.parallel._blocks import Schedule, check_options, run_blocks
-from taskrt.parallel._leaves import as_sliced
+from taskrt.parallel._calls import as_sliced
 
 _T = TypeVar("_T")
 
