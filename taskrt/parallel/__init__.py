@@ -7,14 +7,28 @@
 
 from taskrt.parallel._chunks import chunks
 from taskrt.parallel._eager import for_blocks, for_each, for_range, map, starmap
+from taskrt.parallel._imap import imap
+from taskrt.parallel._reduce import reduce, scan, sum
 from taskrt.parallel._reducer import Reducer
+from taskrt.parallel._search import all, any, filter, max, min
+from taskrt.parallel._sort import sort
 
 __all__ = [
     "Reducer",
+    "all",
+    "any",
     "chunks",
+    "filter",
     "for_blocks",
     "for_each",
     "for_range",
+    "imap",
     "map",
+    "max",
+    "min",
+    "reduce",
+    "scan",
+    "sort",
     "starmap",
+    "sum",
 ]
