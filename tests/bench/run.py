@@ -45,6 +45,7 @@ PROBLEMS = (
     "wake",
     "blocking",
     "sort_float64",
+    "array_algorithms",
     "idle",
     "sleep_accuracy",
     "memory_pending",
