@@ -20,12 +20,11 @@ from taskrt.parallel._arrays import (
 )
 from taskrt.parallel._blocks import check_options, run_blocks
 
-# Bytes of a block, of all arrays and the result together: it fits the cache of a core.
-BLOCK_BYTES = 1 << 19
-# Of a block that is not to be smaller, although then there are few: a function written
-# in Python is worth a call for less.
-LEAST_BYTES_OF_UFUNC = 1 << 16
-LEAST_BYTES = 1 << 11
+# Bytes of a block, of all arrays and the result together, at most and at least. A block
+# fits the cache of a core, and what a function in Python makes on its way does, too. In
+# return, such a function is worth a call for less.
+BYTES = (1 << 18, 1 << 11)
+BYTES_OF_UFUNC = (1 << 19, 1 << 16)
 MANY = 32  # blocks, unless these are too small
 
 
@@ -56,9 +55,9 @@ def map_blocks(
             type may be another, if NumPy casts it as ``"same_kind"``. It may be one of
             the arrays; it must not overlap one in another way. None makes a new one.
         axis: The axis to cut along. Of results with fewer axes it must still be one.
-        grain: Indices in a block, at least 1. None takes blocks of about 512 KiB, but
-            at least 32 of them, unless they would be smaller than 2 KiB (64 KiB of a
-            ufunc). Of a function that takes long for each index, ask for 1.
+        grain: Indices in a block, at least 1. None takes blocks of about 256 KiB (of a
+            ufunc, 512), but at least 32 of them, unless they would be smaller than 2
+            (64). If the function takes long for each index, ask for 1.
         dtype: The type of a new array. None means that of the first result.
 
     Returns:
@@ -91,7 +90,7 @@ def map_blocks(
     by_ufunc = is_ufunc(fn) and _gives_one_item(fn)
     if by_ufunc:
         results.prepare(fn(*cuts.block(0, 0)))
-    size = grain or cuts.block_length(LEAST_BYTES_OF_UFUNC if by_ufunc else LEAST_BYTES)
+    size = grain or cuts.block_length(*(BYTES_OF_UFUNC if by_ufunc else BYTES))
 
     def call_some(first: int, last: int) -> None:
         for k in range(first, last):
@@ -142,15 +141,13 @@ class _Cuts:
             for arg, along in zip(self.args, self.axes)
         ]
 
-    def block_length(self, least_bytes: int) -> int:
+    def block_length(self, most_bytes: int, least_bytes: int) -> int:
         """Return how many indices to hand to one call."""
         # The result is as large as the largest of them, for all we know.
         sizes = [int(x.nbytes) for x in self.arrays]
         each = max(1, (sum(sizes) + max(sizes)) // max(1, self.length))
-        many = -(-self.length // MANY)
-        return max(
-            1, min(BLOCK_BYTES // each, many), min(least_bytes // each, many * MANY)
-        )
+        fair = max(least_bytes // each, -(-self.length // MANY))
+        return max(1, min(most_bytes // each, fair))
 
 
 class _Results:
