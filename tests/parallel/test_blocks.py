@@ -89,6 +89,13 @@ def test_a_long_loop_of_cheap_blocks_makes_few_tasks() -> None:
     assert stats()["total"]["spawned"] - before < 2000
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_loop_may_be_longer_than_a_word_tells(schedule: Schedule) -> None:
+    for length in (2**31 - 1, 2**31, 2**33 + 5):
+        assert cover(blocks_of(length, schedule=schedule, grain=2**29), length)
+        assert cover(blocks_of(length, schedule=schedule), length)
+
+
 def test_blocks_grow_while_they_are_cheap() -> None:
     assert len(blocks_of(10**7)) < 100_000
 
