@@ -46,6 +46,7 @@ enum {
     TRT_COPY_SERIAL = 1 << 23,    /* bytes side by side, on each side */
     TRT_STRIDED_SERIAL = 1 << 19, /* items to be filled or copied with strides */
     TRT_SUM_SERIAL = 1 << 21,     /* items */
+    TRT_SORT_SERIAL = 1 << 15,    /* items */
 };
 
 /* Items of one type in memory, aligned, each `stride` bytes after the one before. */

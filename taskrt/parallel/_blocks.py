@@ -1,22 +1,26 @@
 """Loops over index ranges: blocks of indices, on demand, on every thread that is free.
 
-A loop is a family of tasks, each of which owns a range of indices and works through it
-from the front, block by block. It keeps at most one half of what it owns on offer, in a
-task that nobody has started: when a thread has taken that one, it offers half of what
-is left. When it has reached its end it takes the offer back, by running it as a call.
-So a loop splits as often as threads ask for work and hardly ever when none does.
+A loop is a family of tasks. Each that works on it has a part of the range and takes
+blocks from its front. Who has done all of its part takes the back half of another's,
+whether or not that one is in the middle of a block, and ends when nobody has any left.
 
-Source: lazy binary splitting, A. Tzannes et al., PPoPP 2010. That whoever reaches its
-end leaves those that others have taken to the end of the family is ours.
+Tasks come by invitation. One that nobody has started is kept on offer as long as there
+may be something to do: a thread that is free starts it, takes half of a part, and
+offers the next. So a loop has about as many tasks as threads had time for it, and when
+none has it is a plain loop with an offer that was made for nothing.
+
+Source: steal half, D. Hendler and N. Shavit, PODC 2002; invitations: V8's jobs.
 """
 
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
 from time import perf_counter_ns
 from typing import Literal, TypeAlias
 
 from taskrt import _core
-from taskrt._core import AtomicInt, Task
+from taskrt._core import AtomicInt
 from taskrt.errors import Cancelled, CancelledError
 from taskrt.waits import _note_others
 
@@ -30,6 +34,39 @@ _SHORT_NS = 50_000
 _LONG_NS = 8 * _SHORT_NS
 
 
+# A part of the range is one word, so that nobody holds a lock while Python may run a
+# finalizer: the first index that is left in the upper half, the end in the lower one.
+_HALF = 32
+_END = (1 << _HALF) - 1
+_MOST = (1 << (_HALF - 1)) - 1  # indices in a part; words have a sign
+
+
+def _make_part(low: int, high: int) -> AtomicInt:
+    return AtomicInt(low << _HALF | high)
+
+
+def _take_block(part: AtomicInt, size: int) -> tuple[int, int]:
+    """Take indices from the front: low == high, if none is left."""
+    while True:
+        word = part.load()
+        low, high = word >> _HALF, word & _END
+        end = min(low + size, high)
+        if low == high or part.compare_exchange(word, end << _HALF | high):
+            return low, end
+
+
+def _take_half(part: AtomicInt) -> AtomicInt | None:
+    """Take the back half, the last index too; None if nothing is left."""
+    while True:
+        word = part.load()
+        low, high = word >> _HALF, word & _END
+        middle = high - (high - low + 1) // 2
+        if low == high:
+            return None
+        if part.compare_exchange(word, low << _HALF | middle):
+            return _make_part(middle, high)
+
+
 class _Loop:
     """One loop that runs: what its tasks share.
 
@@ -38,16 +75,26 @@ class _Loop:
     grain    the most indices in a block; None: what takes about 50 microseconds
     """
 
-    __slots__ = ("done", "failures", "family", "grain", "size", "start", "stopped")
+    __slots__ = (
+        "done",
+        "failures",
+        "family",
+        "grain",
+        "parts",
+        "size",
+        "start",
+        "stopped",
+    )
 
     def __init__(self, start: Callable[[], Body], grain: int | None) -> None:
         self.start = start
         self.grain = grain
         self.size = grain or 1  # of the next block, as far as anybody knows
         self.family = _core._Family()
+        self.parts: deque[AtomicInt] = deque()  # of which something may be left
         self.failures: list[tuple[int, BaseException]] = []  # with where they happened
         self.stopped = False
-        self.done = AtomicInt()  # how many indices, of ranges that have ended
+        self.done = AtomicInt()  # how many indices, by tasks that have ended
 
     def call(self, body: Body, low: int, high: int) -> None:
         """Run one block, and learn from it how large the next is to be."""
@@ -59,7 +106,8 @@ class _Loop:
         spent = perf_counter_ns() - begun
         count = high - low
         if spent < _SHORT_NS:
-            self.size = max(self.size, 2 * count)
+            times = 8 if spent < _SHORT_NS // 8 else 2
+            self.size = max(self.size, times * count)
         elif spent > _LONG_NS:
             self.size = max(1, count // 2)
 
@@ -67,38 +115,62 @@ class _Loop:
         self.failures.append((low, error))
         self.stopped = True
 
-    def work(self, low: int, high: int, splits: bool) -> None:
-        """Run the blocks of a range, or offer some of them to others. A task's body."""
-        begin = low
-        offer: Task[None] | None = None
+    def find_part(self) -> AtomicInt | None:
+        """Take half of what another has left, by turns; None if all is taken."""
+        while not self.stopped:
+            try:
+                part = self.parts[0]
+            except IndexError:
+                break
+            half = _take_half(part)
+            if half is not None:
+                self.parts.rotate(-1)
+                self.parts.append(half)
+                return half
+            with suppress(ValueError):  # somebody else has removed it
+                self.parts.remove(part)
+        return None
+
+    def help(self) -> None:
+        """Take part in the loop, and invite the next. The body of a task."""
+        part = self.find_part()
+        if part is not None:
+            self.family._adopt(self.help)
+            self.work(part, True)
+
+    def work(self, part: AtomicInt, finds: bool) -> None:
+        """Run all blocks of this part.
+
+        finds  whether to go on with parts of others
+        """
+        low, done = part.load() >> _HALF, 0
+        body: Body | None = None
         try:
-            body = self.start()
-            while low < high and not self.stopped:
+            while not self.stopped:
                 _core._take_turn()
-                size = self.size
-                left = high - low
-                if splits and left > size and not (offer and offer.state == "pending"):
-                    middle = high - left // 2
-                    offer = self.family._adopt(self.work, middle, high, True)
-                    high = middle
-                end = min(low + size, high)
-                self.call(body, low, end)
-                low = end
+                low, high = _take_block(part, self.size)
+                if low < high:
+                    body = body or self.start()
+                    self.call(body, low, high)
+                    done += high - low
+                    continue
+                more = self.find_part() if finds else None
+                if more is None:
+                    break
+                part = more
         except Cancelled:
             raise
         except BaseException as error:
             self.fail(low, error)
             if not isinstance(error, Exception):
                 raise
-        self.done.fetch_add(low - begin)
-        if offer and offer.state == "pending" and not self.stopped:
-            _core.wait(offer)
+        self.done.fetch_add(done)
 
     def feed(self, length: int, next_index: AtomicInt) -> None:
         """Run blocks from the one feed that all tasks of the loop share."""
         low = 0
+        body: Body | None = None
         try:
-            body = self.start()
             while not self.stopped:
                 _core._take_turn()
                 size = self.size
@@ -106,6 +178,7 @@ class _Loop:
                 if low >= length:
                     break
                 high = min(low + size, length)
+                body = body or self.start()
                 self.call(body, low, high)
                 self.done.fetch_add(high - low)
         except Cancelled:
@@ -118,7 +191,10 @@ class _Loop:
     def run(self, length: int, schedule: Schedule, threads: int) -> None:
         with self.family as family:
             if schedule == "auto":
-                self.work(0, length, True)
+                part = _make_part(0, length)
+                self.parts.append(part)
+                family._adopt(self.help)
+                self.work(part, True)
             elif schedule == "greedy":
                 feed = AtomicInt()
                 for _ in range(min(threads, length) - 1):
@@ -128,8 +204,8 @@ class _Loop:
                 parts = min(threads, length)
                 ends = [length * part // parts for part in range(parts + 1)]
                 for low, high in pairwise(ends[1:]):
-                    family._adopt(self.work, low, high, False)
-                self.work(0, ends[1], False)
+                    family._adopt(self.work, _make_part(low, high), False)
+                self.work(_make_part(0, ends[1]), False)
         self.raise_first()
         if self.done.load() != length:
             raise CancelledError("a task of the loop was cancelled: not all was done")
@@ -189,13 +265,24 @@ def run_loop(
     start  called by each task that works on the loop before its first block; returns
            the body
     """
-    loop = _Loop(start, grain)
-    if length > 0:
+    for first in range(0, length, _MOST):  # once, or so long that it matters little
+        count = min(_MOST, length - first)
         threads = 1 if schedule == "serial" else _core.num_threads()
-        if threads == 1 or length <= (grain or 1):
-            loop.run_serial(length)
+        loop = _Loop(_shifted(start, first), grain)
+        if threads == 1 or count <= (grain or 1):
+            loop.run_serial(count)
         else:
-            loop.run(length, schedule, threads)
+            loop.run(count, schedule, threads)
+
+
+def _shifted(start: Callable[[], Body], first: int) -> Callable[[], Body]:
+    """Return what starts the same bodies for a loop that begins with that index."""
+
+    def start_there() -> Body:
+        body = start()
+        return lambda low, high: body(first + low, first + high)
+
+    return start_there if first else start
 
 
 def run_blocks(
@@ -218,6 +305,6 @@ def run_blocks(
     raises the error of the lowest block that failed, itself, with a note on the others,
     which count as observed. If the caller is cancelled or interrupted, so are the
     others, and all are waited for. A suspension point, a checkpoint before each block;
-    any thread. Source: lazy binary splitting, A. Tzannes et al., PPoPP 2010.
+    any thread. Source: steal half, D. Hendler and N. Shavit, PODC 2002.
     """
     run_loop(length, lambda: body, grain=grain, schedule=schedule)

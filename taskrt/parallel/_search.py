@@ -1,0 +1,203 @@
+"""Looking for items: filter, any, all, min, max."""
+
+import builtins
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
+from typing import Any, TypeVar
+
+from taskrt.parallel._blocks import Schedule, check_options, run_blocks
+from taskrt.parallel._calls import as_sliced
+from taskrt.parallel._leaves import Leaves
+from taskrt.parallel._missing import MISSING, Missing
+
+_T = TypeVar("_T")
+_D = TypeVar("_D")
+
+
+def filter(
+    pred: Callable[[_T], object] | None,
+    iterable: Iterable[_T],
+    /,
+    *,
+    grain: int | None = None,
+    schedule: Schedule = "auto",
+) -> list[_T]:
+    """Return the items for which pred(item) is true, in order; call it in parallel.
+
+    pred      None: the items that are true themselves
+    grain     the most items in a block, 1 or more; None: what takes 50 microseconds
+    schedule  as for `for_range`
+
+    Raises the error of the first block in which pred has failed; TypeError and
+    ValueError for wrong options; Cancelled. A suspension point and a checkpoint; any
+    thread.
+
+    >>> from taskrt import parallel
+    >>> parallel.filter(str.isupper, "Read The Docs")
+    ['R', 'T', 'D']
+    """
+    check_options("filter()", grain, schedule)
+    items = as_sliced(iterable)
+    kept: list[tuple[int, list[_T]]] = []
+
+    def body(low: int, high: int) -> None:
+        kept.append((low, list(builtins.filter(pred, items[low:high]))))
+
+    run_blocks(len(items), body, grain=grain, schedule=schedule)
+    kept.sort(key=itemgetter(0))
+    return list(itertools.chain.from_iterable(builtins.map(itemgetter(1), kept)))
+
+
+def any(
+    iterable: Iterable[Any],
+    /,
+    *,
+    map: Callable[[Any], object] | None = None,
+    grain: int | None = None,
+    schedule: Schedule = "auto",
+) -> bool:
+    """Return whether an item is true, or map(item), called in parallel until one is.
+
+    Options as of `filter`. Blocks after one where something was true, or has failed,
+    are left out; those before it are not: so the outcome, true or an error, is that of
+    the first such item, as of the builtin `any`. Raises as `filter`. A suspension point
+    and a checkpoint; any thread.
+
+    >>> from taskrt import parallel
+    >>> parallel.any(range(100), map=lambda number: number > 90)
+    True
+    """
+    check_options("any()", grain, schedule)
+    return _find(builtins.any, iterable, map, grain, schedule)
+
+
+def all(
+    iterable: Iterable[Any],
+    /,
+    *,
+    map: Callable[[Any], object] | None = None,
+    grain: int | None = None,
+    schedule: Schedule = "auto",
+) -> bool:
+    """Return whether all items are true, or map(item), called until one is false.
+
+    As `any` in all else.
+
+    >>> from taskrt import parallel
+    >>> parallel.all(["a", "b", ""])
+    False
+    """
+    check_options("all()", grain, schedule)
+    return not _find(
+        lambda items: not builtins.all(items), iterable, map, grain, schedule
+    )
+
+
+def _find(
+    decides: Callable[[Iterable[Any]], bool],
+    iterable: Iterable[Any],
+    map: Callable[[Any], object] | None,
+    grain: int | None,
+    schedule: Schedule,
+) -> bool:
+    """Return whether one of the items decides."""
+    items = as_sliced(iterable)
+    first = len(items)  # block that has decided or failed; written under the GIL or not
+    events: list[tuple[int, Exception | None]] = []
+
+    def body(low: int, high: int) -> None:
+        nonlocal first
+        if low > first:
+            return
+        block = items[low:high]
+        try:
+            if not decides(block if map is None else builtins.map(map, block)):
+                return
+            events.append((low, None))
+        except Exception as error:
+            events.append((low, error))
+        # Two at once may leave the greater: then too much is done, and no harm.
+        first = builtins.min(first, low)
+
+    run_blocks(len(items), body, grain=grain, schedule=schedule)
+    if not events:
+        return False
+    _, error = builtins.min(events, key=itemgetter(0))
+    try:
+        if error is not None:
+            raise error
+    finally:
+        events.clear()  # errors refer to frames, and those to this
+        error = None
+    return True
+
+
+def min(
+    iterable: Iterable[_T],
+    /,
+    *,
+    key: Callable[[_T], Any] | None = None,
+    default: _D | Missing = MISSING,
+    grain: int | None = None,
+    schedule: Schedule = "auto",
+) -> _T | _D:
+    """Return the least item, or the first with the least key(item), called once each.
+
+    default   what there is to return if there are no items
+    grain     items that are compared in one go, 1 or more; None: by their number
+    schedule  as for `for_range`
+
+    Raises ValueError if there is neither an item nor a default, and else as `filter`. A
+    suspension point and a checkpoint; any thread.
+
+    >>> from taskrt import parallel
+    >>> parallel.min([3, -2, 2], key=abs)
+    -2
+    """
+    check_options("min()", grain, schedule)
+    return _pick(builtins.min, "min()", Leaves(iterable, grain, schedule), key, default)
+
+
+def max(
+    iterable: Iterable[_T],
+    /,
+    *,
+    key: Callable[[_T], Any] | None = None,
+    default: _D | Missing = MISSING,
+    grain: int | None = None,
+    schedule: Schedule = "auto",
+) -> _T | _D:
+    """Return the greatest item, or the first with the greatest key(item).
+
+    As `min` in all else.
+
+    >>> from taskrt import parallel
+    >>> parallel.max(range(10), key=lambda number: number % 4)
+    3
+    """
+    check_options("max()", grain, schedule)
+    return _pick(builtins.max, "max()", Leaves(iterable, grain, schedule), key, default)
+
+
+def _pick(
+    pick: Callable[..., Any],
+    who: str,
+    leaves: Leaves[Any],
+    key: Callable[[Any], Any] | None,
+    default: Any,
+) -> Any:
+    if not leaves.count:
+        if default is MISSING:
+            raise ValueError(f"{who} of no items: hand over default= for that case")
+        return default
+    if key is None:
+        return pick(leaves.map(lambda number: pick(leaves[number])))
+
+    def pick_keyed(number: int) -> tuple[Any, Any]:
+        leaf = leaves[number]
+        keys = list(builtins.map(key, leaf))
+        place = pick(range(len(leaf)), key=keys.__getitem__)
+        return keys[place], leaf[place]
+
+    return pick(leaves.map(pick_keyed), key=itemgetter(0))[1]
