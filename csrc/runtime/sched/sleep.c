@@ -18,6 +18,16 @@ add(trt_sleep *s, uint32_t delta)
     return word;
 }
 
+/* Tell who wants to know that the number of sleepers has changed. */
+static void
+tell(trt_sleep *s)
+{
+    void (*const told)(trt_sleep *) = trt_load_relaxed(&s->told);
+    if (told) {
+        told(s);
+    }
+}
+
 /* Height of the stack. Exact under the lock. */
 static size_t
 height_locked(const trt_sleep *s)
@@ -37,6 +47,7 @@ trt_sleep_init(trt_sleep *s, size_t max_workers)
     trt_mutex_init(&s->lock);
     s->max_workers = max_workers;
     trt_store_relaxed(&s->word, 0);
+    trt_store_relaxed(&s->told, NULL);
     return 0;
 }
 
@@ -73,6 +84,7 @@ trt_sleep_wake_slow(trt_sleep *s)
     trt_parker *parker = pop_sleeper_locked(s); /* P4 */
     trt_mutex_unlock(&s->lock);
     if (parker != NULL) {
+        tell(s);
         /* After the lock, which the woken worker takes first thing. */
         trt_parker_unpark(parker); /* P5 */
     }
@@ -112,6 +124,7 @@ trt_sleep_announce(trt_sleep *s, size_t id, trt_parker *parker, bool searching)
     /* G2 [asym-fence]: the word, then the rescan. Whoever pushed before this point is
      * seen by the rescan; whoever pushes later sees this worker in the word. */
     trt_barrier_heavy();
+    tell(s);
 }
 
 /* Take worker `id` off the stack, keeping the order of the rest; false if it is not
@@ -142,5 +155,26 @@ trt_sleep_retract(trt_sleep *s, size_t id, bool search)
         add(s, (search ? TRT_SLEEP_ONE_SEARCHING : 0) - TRT_SLEEP_ONE_SLEEPING);
     }
     trt_mutex_unlock(&s->lock);
+    if (removed) {
+        tell(s);
+    }
     return search || !removed;
+}
+
+size_t
+trt_sleep_draft(trt_sleep *s, size_t most, trt_parker **drafted,
+                void (*mark)(trt_parker *, void *), void *arg)
+{
+    if (trt_sleep_sleeping(s) == 0) {
+        return 0;
+    }
+    size_t count = 0;
+    trt_mutex_lock(&s->lock);
+    for (; count < most && height_locked(s) > 0; count++) {
+        drafted[count] = s->stack[height_locked(s) - 1].parker;
+        add(s, 0 - TRT_SLEEP_ONE_SLEEPING);
+        mark(drafted[count], arg);
+    }
+    trt_mutex_unlock(&s->lock);
+    return count;
 }
