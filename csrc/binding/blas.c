@@ -6,9 +6,9 @@
  *
  *   its number of threads, which a call reads when it begins: one, the caller, and as
  *   many as there are workers to be had at that moment. It is set anew whenever a
- * worker falls asleep or is woken. So a call that is made while all are busy runs on
- * its own thread and never comes here; and a gang seldom finds fewer workers than it
- * was told.
+ *   worker falls asleep or is woken, and as a task begins. So a call that is made while
+ *   all are busy runs on its own thread and never comes here; and a gang seldom finds
+ *   fewer workers than it was told.
  *
  * A job has a number because OpenBLAS keeps a buffer for each. Its own threads have the
  * first ones: they sleep, but for LU factorisations, which go to them past the
@@ -41,7 +41,7 @@ typedef struct Library {
  * own. */
 static Library libraries[LIBRARIES_MAX];
 static uint32_t library_count; /* never less than before */
-static bool steering;          /* callbacks are in place */
+_Atomic(bool) blas_steers;     /* callbacks are in place */
 static trt_mutex number_lock;
 static trt_hall hall;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -106,17 +106,35 @@ set_numbers_locked(uint32_t most)
     }
 }
 
-/* As many as there are workers to be had, and the caller. The last that comes here has
- * seen what those before it have changed: they changed it before they took the lock. */
+/* As many as there are workers to be had, and the caller, and `more`. The last that
+ * comes here has seen what those before it have changed: they changed it before they
+ * took the lock. */
 static void
-follow(void)
+follow_and(uint32_t more)
 {
     trt_mutex_lock(&number_lock);
-    if (steering) {
-        set_numbers_locked(1 + trt_sleep_sleeping(&core->pool->sleep) +
+    if (trt_load_relaxed(&blas_steers)) {
+        set_numbers_locked(1 + more + trt_sleep_sleeping(&core->pool->sleep) +
                            trt_load_relaxed(&hall.lounging));
     }
     trt_mutex_unlock(&number_lock);
+}
+
+static void
+follow(void)
+{
+    follow_and(0);
+}
+
+/* A spawn has woken a worker, and then its task was run by the one that waits for it:
+ * that worker searches and is about to fall asleep again. */
+void
+blas_begin_task_slow(Worker *w)
+{
+    const uint32_t searching = trt_sleep_searching(&core->pool->sleep);
+    if (searching > 0 && !trt_worker_sees_work(&w->base)) {
+        follow_and(searching);
+    }
 }
 
 static void
@@ -131,10 +149,10 @@ follow_sleep(trt_sleep *Py_UNUSED(sleep))
 static void
 set_steering_locked(bool on)
 {
-    if (!on && !steering) {
+    if (!on && !trt_load_relaxed(&blas_steers)) {
         return;
     }
-    steering = on;
+    trt_store_relaxed(&blas_steers, on);
     for (uint32_t i = 0; i < library_count; i++) {
         if (libraries[i].active) {
             libraries[i].set_callback(on ? callbacks[i] : NULL);
@@ -194,7 +212,7 @@ before_fork(void)
     }
     trt_hall_close(&hall);
     trt_mutex_lock(&number_lock);
-    if (steering) {
+    if (trt_load_relaxed(&blas_steers)) {
         set_numbers_locked(UINT32_MAX); /* what the child is to have */
     }
 }
@@ -225,7 +243,7 @@ after_fork_in_child(void)
             libraries[i].active = false;
         }
     }
-    steering = false;
+    trt_store_relaxed(&blas_steers, false);
 }
 
 /* ---- from Python ----------------------------------------------------------------- */
@@ -328,9 +346,7 @@ core_blas_state(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     trt_mutex_lock(&hall.lock);
     const unsigned helpers = hall.helpers;
     trt_mutex_unlock(&hall.lock);
-    trt_mutex_lock(&number_lock);
-    const bool steers = steering;
-    trt_mutex_unlock(&number_lock);
+    const bool steers = trt_load_relaxed(&blas_steers);
     return Py_BuildValue(
         "{sOsKsKsKsI}", "steering", steers ? Py_True : Py_False, "gangs",
         (unsigned long long)trt_load_relaxed(&hall.gangs), "worker_jobs",

@@ -9,6 +9,20 @@ void blas_pause(void);
 /* Steer them again, once threads have started. Under core->life. */
 void blas_resume(void);
 
+/* Whether any library is steered. Written under a lock of blas.c; a hint. */
+extern _Atomic(bool) blas_steers;
+void blas_begin_task_slow(Worker *w);
+
+/* A task begins on this worker: those that search and will find nothing count as ones
+ * to be had. */
+static inline void
+blas_begin_task(Worker *w)
+{
+    if (trt_load_relaxed(&blas_steers)) {
+        blas_begin_task_slow(w);
+    }
+}
+
 PyObject *core_blas_steer(PyObject *, PyObject *);
 PyObject *core_blas_release(PyObject *, PyObject *);
 PyObject *core_blas_state(PyObject *, PyObject *);

@@ -43,6 +43,7 @@ PROBLEMS = (
     "wake",
     "blocking",
     "sort_float64",
+    "blas_matmul",
     "idle",
     "sleep_accuracy",
     "memory_pending",

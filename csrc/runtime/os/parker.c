@@ -146,6 +146,7 @@ static enum trt_park_result
 park(trt_parker *p, uint32_t how, uint64_t deadline_ns)
 {
     uint32_t expected = TRT_PARKER_EMPTY;
+    p->nudged = false;
     /* [park-token] Sequentially consistent: after this the owner sleeps unless an
      * unpark is before it in the order of all threads, and that one left the token. */
     if (!trt_cas_seq_cst(&p->word, &expected, how)) {

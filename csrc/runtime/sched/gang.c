@@ -15,6 +15,10 @@ enum {
     RELAX = 16, /* pauses between two looks at queues and clock */
     /* Until a thread that could not be started is tried again. */
     RETRY_NS = 1000 * 1000,
+    /* How long a gang waits for workers that search to fall asleep. */
+    PATIENCE_NS = 200 * 1000,
+    /* How long it does not after it has waited in vain. */
+    IMPATIENCE_NS = 10 * 1000 * 1000,
     STACK_BYTES = 8 << 20,
 };
 
@@ -333,6 +337,57 @@ call_lounge_locked(trt_hall *hall, const Order *order, uint32_t most)
     return count;
 }
 
+/* Take workers that have nothing to do, and unlock to wake those that sleep. How many
+ * came. */
+static uint32_t
+take_workers_locked(trt_hall *hall, trt_pool *pool, trt_gang *gang, uint32_t most)
+{
+    Order order = {.hall = hall, .gang = gang};
+    trt_parker *drafted[TRT_GANG_MAX];
+    const uint32_t met = call_lounge_locked(hall, &order, most);
+    uint32_t woken = 0;
+    if (pool && met < most) {
+        woken = (uint32_t)trt_sleep_draft(&pool->sleep, most - met, drafted,
+                                          mark_drafted, &order);
+    }
+    if (met + woken > 0) {
+        changed_locked(hall);
+    }
+    if (woken > 0) {
+        trt_mutex_unlock(&hall->lock);
+        for (uint32_t i = 0; i < woken; i++) {
+            trt_parker_nudge(drafted[i]);
+        }
+        trt_mutex_lock(&hall->lock);
+    }
+    return met + woken;
+}
+
+/* Workers that search find something, or fall asleep and can be taken; not for sure
+ * soon, since they may need the interpreter that the caller holds. How many came. */
+static uint32_t
+wait_for_searchers_locked(trt_hall *hall, trt_pool *pool, trt_gang *gang,
+                          uint32_t missing)
+{
+    const uint64_t now = trt_clock_now_ns(), end = now + PATIENCE_NS;
+    uint32_t came = 0;
+    bool any_left = now >= hall->impatient_until_ns;
+    while (came < missing && any_left && trt_clock_now_ns() < end) {
+        trt_mutex_unlock(&hall->lock);
+        for (int i = 0; i < RELAX; i++) {
+            trt_cpu_relax();
+        }
+        trt_mutex_lock(&hall->lock);
+        any_left = trt_sleep_searching(&pool->sleep) > 0;
+        came += take_workers_locked(hall, pool, gang, missing - came);
+    }
+    if (came < missing && trt_clock_now_ns() >= end && any_left) {
+        /* They may need what the caller holds, through all of many gangs. */
+        hall->impatient_until_ns = end + IMPATIENCE_NS;
+    }
+    return came;
+}
+
 static void
 wait_for_others(trt_hall *hall, trt_gang *gang)
 {
@@ -365,32 +420,18 @@ trt_gang_run(trt_hall *hall, trt_pool *pool, trt_roster *roster, trt_gang_job jo
     trt_store_relaxed(&gang.next, 1);
     trt_store_relaxed(&gang.left, count - 1);
     trt_parker_init(&gang.parker);
-    trt_parker *drafted[TRT_GANG_MAX];
-    Order order = {.hall = hall, .gang = &gang};
-
     trt_mutex_lock(&hall->lock);
     while (hall->closed || count_bits(roster->free) < count) {
         wait_locked(hall, TRT_FOREVER);
     }
     hall->running++;
     take_numbers_locked(roster, &gang, count);
-    const uint32_t met = call_lounge_locked(hall, &order, count - 1);
-    const uint32_t woken =
-        pool ? (uint32_t)trt_sleep_draft(&pool->sleep, count - 1 - met, drafted,
-                                         mark_drafted, &order)
-             : 0;
-    const uint32_t missing = count - 1 - met - woken;
-    note_locked(hall, met + woken, missing);
-    if (missing < count - 1) {
-        changed_locked(hall);
+    uint32_t missing = count - 1;
+    missing -= take_workers_locked(hall, pool, &gang, missing);
+    if (missing > 0 && pool && trt_sleep_searching(&pool->sleep) > 0) {
+        missing -= wait_for_searchers_locked(hall, pool, &gang, missing);
     }
-    if (woken > 0) {
-        trt_mutex_unlock(&hall->lock);
-        for (uint32_t i = 0; i < woken; i++) {
-            trt_parker_nudge(drafted[i]);
-        }
-        trt_mutex_lock(&hall->lock);
-    }
+    note_locked(hall, count - 1 - missing, missing);
     if (missing > 0) {
         take_helpers_locked(hall, &gang, missing);
     }

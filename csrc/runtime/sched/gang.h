@@ -70,8 +70,9 @@ typedef struct trt_hall {
     uint32_t idle;        /* how many of them are parked */
     uint32_t helpers_max; /* never more at once */
     uint32_t running;     /* gangs */
-    bool closed;          /* no gang begins: the process is about to fork */
-    bool dismissed;       /* helpers end */
+    uint64_t impatient_until_ns; /* no gang waits for searchers before then */
+    bool closed;                 /* no gang begins: the process is about to fork */
+    bool dismissed;              /* helpers end */
     /* How many are in the lounge. Written under the lock, read by anybody as a hint. */
     _Atomic(uint32_t) lounging;
     /* Gangs so far; their jobs that workers ran; those that helpers ran. Written under

@@ -102,7 +102,10 @@ struct trt_sleep {
 
     TRT_ALIGNED_TO_LINE trt_mutex lock; /* guards the stack; nothing is taken inside */
     trt_sleeper *stack;                 /* most recent last; `sleeping` is its height */
-    size_t max_workers;                 /* constant after init */
+    /* Those that P4 has taken off the stack and that have not come to L1. */
+    trt_sleeper *woken;
+    size_t woken_count;
+    size_t max_workers; /* constant after init */
     /* Called after each change of the number of sleepers, by who has made it and under
      * no lock; NULL: nobody. Any thread writes it. */
     _Atomic(void (*)(trt_sleep *)) told;
@@ -164,12 +167,13 @@ void trt_sleep_announce(trt_sleep *s, size_t id, trt_parker *parker, bool search
  * token now or get one later, which makes one later park return at once. */
 bool trt_sleep_retract(trt_sleep *s, size_t id, bool search);
 
-/* Take up to `most` workers off the stack, the most recent first, and write their
- * parkers to `drafted`: they are busy from now on. For each `mark(parker, arg)` is
- * called under the lock; the caller then nudges it. The worker is not counted as a
- * searcher: in trt_sleep_retract, which says that it is, it has to find the mark. If
- * its rescan has found something, it has to notify before it does anything else.
- * Returns how many. Any thread. Does not call `told`. */
+/* Take up to `most` workers off the stack, the most recent first, and then of those
+ * that have been woken and do not run yet. Write their parkers to `drafted`: they are
+ * busy from now on. For each `mark(parker, arg)` is called under the lock; the caller
+ * then nudges it. The worker is not counted as a searcher: in trt_sleep_retract, which
+ * says that it is, it has to find the mark. If its rescan has found something, it has
+ * to notify before it does anything else. Returns how many. Any thread. Does not call
+ * `told`. */
 size_t trt_sleep_draft(trt_sleep *s, size_t most, trt_parker **drafted,
                        void (*mark)(trt_parker *, void *), void *arg);
 
