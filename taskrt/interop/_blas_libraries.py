@@ -143,7 +143,9 @@ def _inspect(path: str) -> OpenBlas | OpenMp | Other | None:
         functions = _Functions(path)
     except OSError:  # a file that is mapped and not loaded, or was replaced
         return None
-    if functions.find("openblas_get_config") and functions.find("openblas_get_parallel"):
+    if functions.find("openblas_get_config") and functions.find(
+        "openblas_get_parallel"
+    ):
         return _inspect_openblas(path, functions)
     if functions.find("omp_set_num_threads") and functions.find("omp_get_max_threads"):
         limiting = (

@@ -113,7 +113,6 @@ leave_lounge_locked(trt_hall *hall, trt_worker *w)
             break;
         }
     }
-    trt_store_relaxed(&hall->lounging, trt_load_relaxed(&hall->lounging) - 1);
 }
 
 /* Look out for another job, in the lounge. True: drafted again. Otherwise `wanted` says
@@ -137,10 +136,23 @@ linger(trt_hall *hall, trt_worker *w, bool *wanted)
     const bool drafted = trt_load_relaxed(&w->drafted) != NULL;
     if (!drafted) {
         leave_lounge_locked(hall, w);
-        changed_locked(hall);
+        w->leaves_lounge = true;
+        trt_fetch_add_relaxed(&hall->leaving, 1);
     }
     trt_mutex_unlock(&hall->lock);
     return drafted;
+}
+
+bool
+trt_gang_settle(trt_worker *w)
+{
+    if (!w->leaves_lounge) {
+        return false;
+    }
+    w->leaves_lounge = false;
+    trt_fetch_sub_relaxed(&w->hall->lounging, 1);
+    trt_fetch_sub_relaxed(&w->hall->leaving, 1);
+    return true;
 }
 
 bool
@@ -157,7 +169,7 @@ trt_gang_serve(trt_worker *w)
         /* There before the gang ends: its caller's next one wants the same workers. */
         w->next_lounging = hall->lounge;
         hall->lounge = w;
-        trt_store_relaxed(&hall->lounging, trt_load_relaxed(&hall->lounging) + 1);
+        trt_fetch_add_relaxed(&hall->lounging, 1);
         changed_locked(hall);
         finish_locked(gang);
         trt_mutex_unlock(&hall->lock);
@@ -174,7 +186,9 @@ typedef struct {
 static void
 give_order(trt_worker *w, const Order *order)
 {
-    w->hall = order->hall;
+    if (w->hall != order->hall) {
+        w->hall = order->hall; /* the first time; later its owner may read it */
+    }
     trt_store_release(&w->drafted, order->gang); /* [gang-draft] all of the gang */
 }
 
@@ -332,6 +346,7 @@ call_lounge_locked(trt_hall *hall, const Order *order, uint32_t most)
     for (; count < most && hall->lounge; count++) {
         trt_worker *const w = hall->lounge;
         leave_lounge_locked(hall, w);
+        trt_fetch_sub_relaxed(&hall->lounging, 1);
         give_order(w, order);
     }
     return count;
@@ -363,6 +378,14 @@ take_workers_locked(trt_hall *hall, trt_pool *pool, trt_gang *gang, uint32_t mos
     return met + woken;
 }
 
+/* Whether there are workers that search, or that leave the lounge to sleep. */
+static bool
+are_coming(trt_hall *hall, trt_pool *pool)
+{
+    return trt_sleep_searching(&pool->sleep) > 0 ||
+           trt_load_relaxed(&hall->leaving) > 0;
+}
+
 /* Workers that search find something, or fall asleep and can be taken; not for sure
  * soon, since they may need the interpreter that the caller holds. How many came. */
 static uint32_t
@@ -378,7 +401,7 @@ wait_for_searchers_locked(trt_hall *hall, trt_pool *pool, trt_gang *gang,
             trt_cpu_relax();
         }
         trt_mutex_lock(&hall->lock);
-        any_left = trt_sleep_searching(&pool->sleep) > 0;
+        any_left = are_coming(hall, pool);
         came += take_workers_locked(hall, pool, gang, missing - came);
     }
     if (came < missing && trt_clock_now_ns() >= end && any_left) {
@@ -428,7 +451,7 @@ trt_gang_run(trt_hall *hall, trt_pool *pool, trt_roster *roster, trt_gang_job jo
     take_numbers_locked(roster, &gang, count);
     uint32_t missing = count - 1;
     missing -= take_workers_locked(hall, pool, &gang, missing);
-    if (missing > 0 && pool && trt_sleep_searching(&pool->sleep) > 0) {
+    if (missing > 0 && pool && are_coming(hall, pool)) {
         missing -= wait_for_searchers_locked(hall, pool, &gang, missing);
     }
     note_locked(hall, count - 1 - missing, missing);

@@ -73,8 +73,9 @@ typedef struct trt_hall {
     uint64_t impatient_until_ns; /* no gang waits for searchers before then */
     bool closed;                 /* no gang begins: the process is about to fork */
     bool dismissed;              /* helpers end */
-    /* How many are in the lounge. Written under the lock, read by anybody as a hint. */
-    _Atomic(uint32_t) lounging;
+    /* How many are in the lounge or on their way from there to the stack of sleepers,
+     * and how many of those are the latter. Read by anybody, as hints. */
+    _Atomic(uint32_t) lounging, leaving;
     /* Gangs so far; their jobs that workers ran; those that helpers ran. Written under
      * the lock, read by anybody. */
     _Atomic(uint64_t) gangs, worker_jobs, helper_jobs;
@@ -97,6 +98,11 @@ void trt_gang_run(trt_hall *hall, trt_pool *pool, trt_roster *roster, trt_gang_j
  * the lounge after that. True: there may be something else to do for it. Owner,
  * detached, off the stack of sleepers. */
 bool trt_gang_serve(trt_worker *w);
+
+/* The worker is on the stack of sleepers, or has turned away from it: if it has been in
+ * the lounge, it does not count as one of those there any more. Whether it had. Owner.
+ */
+bool trt_gang_settle(trt_worker *w);
 
 /* End the helpers that there are, as they finish; later ones end after their gang. */
 void trt_hall_dismiss(trt_hall *hall);

@@ -18,9 +18,8 @@ add(trt_sleep *s, uint32_t delta)
     return word;
 }
 
-/* Tell who wants to know that the number of sleepers has changed. */
-static void
-tell(trt_sleep *s)
+void
+trt_sleep_tell(trt_sleep *s)
 {
     void (*const told)(trt_sleep *) = trt_load_relaxed(&s->told);
     if (told) {
@@ -88,7 +87,7 @@ trt_sleep_wake_slow(trt_sleep *s)
     trt_parker *parker = pop_sleeper_locked(s); /* P4 */
     trt_mutex_unlock(&s->lock);
     if (parker != NULL) {
-        tell(s);
+        trt_sleep_tell(s);
         /* After the lock, which the woken worker takes first thing. */
         trt_parker_nudge(parker); /* P5 */
     }
@@ -128,7 +127,6 @@ trt_sleep_announce(trt_sleep *s, size_t id, trt_parker *parker, bool searching)
     /* G2 [asym-fence]: the word, then the rescan. Whoever pushed before this point is
      * seen by the rescan; whoever pushes later sees this worker in the word. */
     trt_barrier_heavy();
-    tell(s);
 }
 
 /* Take worker `id` off a list, keeping the order of the rest; false if it is not there.
@@ -161,7 +159,7 @@ trt_sleep_retract(trt_sleep *s, size_t id, bool search)
     }
     trt_mutex_unlock(&s->lock);
     if (removed) {
-        tell(s);
+        trt_sleep_tell(s);
     }
     return search || !removed;
 }

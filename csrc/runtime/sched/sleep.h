@@ -106,8 +106,8 @@ struct trt_sleep {
     trt_sleeper *woken;
     size_t woken_count;
     size_t max_workers; /* constant after init */
-    /* Called after each change of the number of sleepers, by who has made it and under
-     * no lock; NULL: nobody. Any thread writes it. */
+    /* Called after a change of the number of sleepers, by who has made it and under no
+     * lock; NULL: nobody. Any thread writes it. See trt_sleep_tell. */
     _Atomic(void (*)(trt_sleep *)) told;
 };
 
@@ -153,6 +153,10 @@ void trt_sleep_found(trt_sleep *s);
  * is not on the stack. On return it must rescan everything it could run (G3) before it
  * parks on `parker` (G4), and leave with trt_sleep_retract. */
 void trt_sleep_announce(trt_sleep *s, size_t id, trt_parker *parker, bool searching);
+
+/* Tell who wants to know that the number of sleepers has changed. Left to the worker
+ * after trt_sleep_announce, done by the others that make such a change. */
+void trt_sleep_tell(trt_sleep *s);
 
 /* Leave sleep (L1); by worker `id`, once after each announce. Returns whether the
  * caller is counted as a searcher now.

@@ -57,6 +57,7 @@ typedef struct trt_worker {
     _Atomic(struct trt_gang *) drafted;
     struct trt_hall *hall;
     struct trt_worker *next_lounging; /* under hall->lock */
+    bool leaves_lounge;               /* from there to the stack of sleepers; owner */
     uintptr_t refused;   /* bits of an item that this worker does not steal */
     bool takes_injected; /* whether it takes from the injector */
     bool searching;      /* whether the sleep word counts this worker as a searcher */
