@@ -18,6 +18,7 @@
 
 #include <pthread.h>
 
+#include "os/check.h"
 #include "sched/gang.h"
 
 enum { LIBRARIES_MAX = 8 };
@@ -34,7 +35,9 @@ typedef struct Library {
     void (*set_number)(int);
     int (*get_number)(void);
     int own;           /* its number of threads before it was steered */
+    int most;          /* jobs that there were numbers for when it was steered */
     trt_roster roster; /* under hall.lock */
+    uint64_t numbers;  /* all that are the roster's; the same */
 } Library;
 
 /* All but the roster is written under `number_lock`, which is a leaf; `hall` has its
@@ -63,9 +66,30 @@ run_job(void *arg, uint32_t index, uint32_t number)
     call->dojob((int)number, call->jobs + index * call->size, call->data);
 }
 
+/* Somebody has raised the number of threads beyond what it had when it was steered, and
+ * a call has more jobs than there are numbers for. From now on the numbers of
+ * OpenBLAS's own threads are used too: wrong only if an LU factorisation has them at
+ * that moment, while waiting would be for ever. */
+static void
+widen(Library *library, uint32_t count)
+{
+    if (count > TRT_GANG_MAX) {
+        trt_panic(
+            "a BLAS call has more than 64 parts: while taskrt.interop.blas shares "
+            "the pool, let no other code raise OpenBLAS's number of threads");
+    }
+    trt_mutex_lock(&hall.lock);
+    library->roster.free |= ~library->numbers;
+    library->numbers = UINT64_MAX;
+    trt_mutex_unlock(&hall.lock);
+}
+
 static void
 run_call(Library *library, Dojob dojob, int count, size_t size, void *jobs, int data)
 {
+    if (count > library->most) {
+        widen(library, (uint32_t)count);
+    }
     Call call = {.dojob = dojob, .jobs = jobs, .size = size, .data = data};
     trt_gang_run(&hall, core->pool, &library->roster, run_job, &call, (uint32_t)count);
 }
@@ -310,7 +334,9 @@ core_blas_steer(PyObject *Py_UNUSED(module), PyObject *args)
         .set_callback = (void (*)(Callback))(uintptr_t)set_callback,
         .set_number = (void (*)(int))(uintptr_t)set_number,
         .get_number = (int (*)(void))(uintptr_t)get_number,
+        .most = (int)count,
         .roster = {.free = UINT64_MAX >> (TRT_GANG_MAX - count) << first},
+        .numbers = UINT64_MAX >> (TRT_GANG_MAX - count) << first,
     };
     trt_hall_keep(&hall, (uint32_t)library.get_number() - 1);
     if (!steer(&library)) {

@@ -183,7 +183,7 @@ def share_pool() -> Sharing:
     While it lasts the number of threads of a steered library belongs to taskrt: what
     others set, with threadpoolctl for example, holds until a worker falls asleep or
     wakes. It is never more than the library had before. In a forked child nothing is
-    shared. After `shutdown` the libraries are as before, until the runtime starts again.
+    shared. After `shutdown` the libraries are as before, until the next start.
 
     Starts the runtime. Not a suspension point; any thread.
     """
@@ -195,7 +195,8 @@ def info() -> list[Library]:
     """Return the libraries that compute on threads, as they are now, in order of name.
 
     Starts nothing and loads nothing. On Linux it finds what is loaded by itself;
-    elsewhere by threadpoolctl, if that is installed. Not a suspension point; any thread.
+    elsewhere by threadpoolctl, if that is installed. Not a suspension point; any
+    thread.
     """
     with _state.lock:
         steering = _core._blas_state()["steering"]

@@ -467,6 +467,9 @@ trt_gang_run(trt_hall *hall, trt_pool *pool, trt_roster *roster, trt_gang_job jo
     roster->free |= gang.taken;
     hall->running--;
     wake_waits_locked(hall);
+    while (hall->closed) {
+        wait_locked(hall, TRT_FOREVER); /* with no lock of its caller's held */
+    }
     trt_mutex_unlock(&hall->lock);
     trt_parker_destroy(&gang.parker);
 }

@@ -3,7 +3,6 @@
 from typing import Any
 
 import taskrt
-
 from blas_matmul.problem import blas_threads
 
 

@@ -1,4 +1,4 @@
-"""Products of NumPy matrices at once, two workers, on taskrt's pool and on OpenBLAS's."""
+"""Products of NumPy matrices at once, on taskrt's pool and on OpenBLAS's."""
 
 import contextlib
 import os
@@ -86,7 +86,12 @@ def count_threads(count: int, n: int) -> dict[str, int]:
                 taskrt.fetch(task)
         done.set()
         watcher.join()
-        return {"more": most - before} | blas.statistics()
+        counts = blas.statistics()
+        return {
+            "more": most - before,
+            "gangs": counts["gangs"],
+            "helper_jobs": counts["helper_jobs"],
+        }
 
 
 def rows(*, quick: bool) -> Iterator[Row]:
