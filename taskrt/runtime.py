@@ -43,6 +43,8 @@ _before_end: list[Callable[[], None]] = []
 # Called after that, with whether the process exits: by what has threads of its own.
 # Each returns whether those have nothing left to do.
 _after_end: list[Callable[[bool], bool]] = []
+# Libraries whose parallel work runs on the pool, by the names of their files.
+_steered: list[str] = []
 # Threads that taskrt has started in Python, as far as nothing can come from them.
 _idle_threads: list[Callable[[], list[int]]] = []
 
@@ -83,6 +85,7 @@ class Info(TypedDict):
     foreign_threads: int
     available_cpus: int
     asymmetric_barrier: bool
+    blas: list[str]
     environment: dict[str, str]
 
 
@@ -123,6 +126,7 @@ def info() -> Info:
         ),
         "available_cpus": available_cpus(),
         "asymmetric_barrier": state["membarrier"],
+        "blas": list(_steered),
         "environment": {
             name: value
             for name, value in sorted(os.environ.items())

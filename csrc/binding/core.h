@@ -253,6 +253,8 @@ void hub_breathe(Worker *w);
 
 /* ---- workers (lifecycle.c) ------------------------------------------------------- */
 
+enum { TASKRT_OPENMP_RUNTIMES = 8 }; /* of one process that are limited, at most */
+
 struct Worker {
     trt_worker base;
     trt_crew crew;       /* its part in native work */
@@ -304,6 +306,10 @@ struct Worker {
      * thread, before it sleeps again; read by main, which is not done before
      * [cancel-seen]. */
     _Atomic(uint32_t) cancel_seen;
+    /* What it has seen of openmp_epoch, how many runtimes it has limited, and what they
+     * had before: see openmp.c. Owner. */
+    uint32_t openmp_epoch, openmp_limited;
+    int openmp_numbers[TASKRT_OPENMP_RUNTIMES];
     trt_thread thread;
     _Atomic(uint32_t) alive; /* pool threads: the OS thread has not ended */
     Worker *next_free;

@@ -1,6 +1,8 @@
 /* The end: shutdown(), the drain at exit, and knowing when nothing can run any more. */
 #include "core.h"
 
+#include "blas.h"
+
 enum {
     GRACE_NS = 100 * 1000 * 1000, /* for what does not end by itself */
 };
@@ -227,6 +229,7 @@ interrupt_threads(void)
 static bool
 stop_threads(Worker *w, uint64_t deadline)
 {
+    blas_pause();
     trt_store_seq_cst(&core->stopping, true);
     lifecycle_unpark_all();
     alarm_stop();

@@ -3,6 +3,8 @@
  * own. */
 #include "core.h"
 
+#include "blas.h"
+
 enum {
     BREATH = 64, /* tasks between two pauses for others */
     /* Between two looks at the poller, and how long what can go on waits for tasks that
@@ -271,6 +273,7 @@ hub_loop(Worker *w)
             lifecycle_end_child(
                 Py_None); /* forked by a callback, or as something died */
         }
+        openmp_adjust(w);
         hub_fire_timers(w);
         if (w->calls) {
             native_host_calls(w);

@@ -1,6 +1,8 @@
 /* The runtime's threads: start, spare ones, foreign ones, sizes. */
 #include "core.h"
 
+#include "blas.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -144,6 +146,7 @@ thread_main(void *arg)
     const PyGILState_STATE gil = PyGILState_Ensure();
     w->tstate = PyThreadState_Get();
     trt_store_relaxed(&w->thread_ident, PyThread_get_thread_ident());
+    w->openmp_epoch = w->openmp_limited = 0; /* a new thread has what it had */
     w->current = &w->hub;
     PyGreenlet *const greenlet = PyGreenlet_GetCurrent();
     w->hub.greenlet = greenlet;
@@ -440,6 +443,9 @@ lifecycle_start(void)
             trt_store_relaxed(&core->threads, settings.threads);
             hooks = !core->hooked;
             core->hooked = true;
+            if (!trt_load_relaxed(&core->exited)) {
+                blas_resume();
+            }
         }
     }
     trt_mutex_unlock(&core->life);

@@ -1,6 +1,8 @@
 /* The module taskrt._core: its functions, its state, its one entry point. */
 #include "sync.h"
 
+#include "blas.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -252,6 +254,10 @@ static PyMethodDef functions[] = {
     {"_call_end", core_call_end, METH_O, "For blocking_calls."},
     {"_call_report", (PyCFunction)(void (*)(void))core_call_report, METH_FASTCALL,
      "For blocking_calls."},
+    {"_blas_steer", core_blas_steer, METH_VARARGS, "For interop.blas."},
+    {"_blas_release", core_blas_release, METH_NOARGS, "For interop.blas."},
+    {"_blas_state", core_blas_state, METH_NOARGS, "For interop.blas."},
+    {"_openmp_limit", core_openmp_limit, METH_VARARGS, "For interop.blas."},
     {"_locals", core_locals, METH_NOARGS, "For locals."},
     {"fetch", FAST(core_fetch), fetch_doc},
     {"wait", FAST(core_wait), wait_doc},

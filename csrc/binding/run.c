@@ -1,6 +1,8 @@
 /* Running a task, and ending one: what every way to a task's end goes through. */
 #include "core.h"
 
+#include "blas.h"
+
 /* Notes on one exception object that passes through many tasks, or is raised by many:
  * beyond this they tell nobody anything and only take memory. */
 enum { NOTES_MAX = 16 };
@@ -196,6 +198,7 @@ task_execute(Fiber *fiber, TaskObject *task)
     if (task->scope && wait_checkpoint(fiber) < 0) {
         /* Cancelled before it has begun: it never runs. */
     } else if (context_enter(tstate, task, &saved) == 0) {
+        blas_begin_task(fiber->worker);
         const size_t nkw = task->kwnames ? (size_t)PyTuple_GET_SIZE(task->kwnames) : 0;
         result = PyObject_Vectorcall(task->fn, task->args,
                                      ((size_t)Py_SIZE(task) - nkw) |

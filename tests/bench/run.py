@@ -46,6 +46,7 @@ PROBLEMS = (
     "blocking",
     "sort_float64",
     "array_algorithms",
+    "blas_matmul",
     "idle",
     "sleep_accuracy",
     "memory_pending",

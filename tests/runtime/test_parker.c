@@ -51,6 +51,31 @@ test_many_unparks_are_one_token(void)
 }
 
 static void
+test_owner_can_tell_a_nudge_from_an_unpark(void)
+{
+    trt_parker p;
+    trt_parker_init(&p);
+    CHECK(!trt_parker_nudge(&p)); /* nobody sleeps */
+    CHECK(!trt_parker_is_unparked(&p));
+    CHECK_EQ(trt_parker_park(&p, TRT_FOREVER), TRT_PARK_NOTIFIED);
+    CHECK(trt_parker_was_nudged(&p));
+
+    trt_parker_unpark(&p);
+    CHECK(!trt_parker_nudge(&p)); /* which takes nothing from the unpark */
+    CHECK(trt_parker_is_unparked(&p));
+    CHECK_EQ(trt_parker_park(&p, TRT_FOREVER), TRT_PARK_NOTIFIED);
+    CHECK(!trt_parker_was_nudged(&p));
+
+    trt_parker_nudge(&p);
+    CHECK(!trt_parker_unpark(&p));
+    CHECK(trt_parker_take_token(&p));
+    CHECK(!trt_parker_was_nudged(&p));
+    CHECK_EQ(trt_parker_park(&p, 0), TRT_PARK_TIMED_OUT);
+    CHECK(!trt_parker_was_nudged(&p));
+    trt_parker_destroy(&p);
+}
+
+static void
 test_token_counts_for_more_than_a_deadline(void)
 {
     trt_parker p;
@@ -337,6 +362,7 @@ main(int argc, char **argv)
     check_begin(argc, argv);
     RUN(test_smoke);
     RUN(test_many_unparks_are_one_token);
+    RUN(test_owner_can_tell_a_nudge_from_an_unpark);
     RUN(test_token_counts_for_more_than_a_deadline);
     RUN(test_empty_times_out_but_never_early);
     RUN(test_one_to_one);

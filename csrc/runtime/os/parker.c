@@ -5,6 +5,9 @@
  *     ASLEEP    gives up: -> EMPTY               unparks: -> TOKEN, then wakes
  *     POLLING   gives up: -> EMPTY               unparks: -> TOKEN, then rings
  *     TOKEN     takes it: -> EMPTY               unparks: -> TOKEN
+ *     NUDGED    takes it: -> EMPTY               unparks: -> TOKEN
+ *
+ * A nudge does what an unpark does, but leads to NUDGED, and leaves TOKEN as it is.
  *
  * The owner takes the token by an exchange and not by a store. Between its look at the
  * word and a store, a second unpark might put the token there again; the store would
@@ -26,16 +29,24 @@ trt_parker_init(trt_parker *p)
     p->read_fd = -1;
     p->write_fd = -1;
     p->watched_fd = -1;
+    p->nudged = false;
     atomic_init(&p->lent, 0);
     p->signal_count = 0;
     trt_parker_os_init(p);
+}
+
+static bool
+is_token(uint32_t word)
+{
+    return word == TRT_PARKER_TOKEN || word == TRT_PARKER_NUDGED;
 }
 
 void
 trt_parker_destroy(trt_parker *p)
 {
     const uint32_t word = trt_load_relaxed(&p->word);
-    TRT_ASSERT(word == TRT_PARKER_EMPTY || word == TRT_PARKER_TOKEN);
+    TRT_ASSERT(word == TRT_PARKER_EMPTY || is_token(word));
+    (void)word;
     trt_parker_os_destroy(p);
 }
 
@@ -48,17 +59,11 @@ trt_parker_reinit_after_fork(trt_parker *p)
     trt_parker_init(p);
 }
 
-bool
-trt_parker_unpark(trt_parker *p)
+/* End the owner's sleep, if it sleeps; `before` is what the word was until the token
+ * came. Whether it does. */
+static bool
+wake(trt_parker *p, uint32_t before)
 {
-    /* [park-token] Release: the owner that takes the token sees what is before it here.
-     * Acquire: ASLEEP or POLLING says that the owner set up what wakes it. Sequentially
-     * consistent, so that unparking two owners is seen by both in the same order, and
-     * to pair with any later look of this thread at another word. */
-    const uint32_t before = trt_exchange_seq_cst(&p->word, TRT_PARKER_TOKEN);
-    if (before == TRT_PARKER_TOKEN) {
-        return false;
-    }
     /* [parker-lent] Sequentially consistent: an owner that lends it after this look
      * takes the token then, and looks for what came with it. */
     const bool awake = before == TRT_PARKER_EMPTY;
@@ -76,15 +81,47 @@ trt_parker_unpark(trt_parker *p)
 }
 
 bool
+trt_parker_unpark(trt_parker *p)
+{
+    /* [park-token] Release: the owner that takes the token sees what is before it here.
+     * Acquire: ASLEEP or POLLING says that the owner set up what wakes it. Sequentially
+     * consistent, so that unparking two owners is seen by both in the same order, and
+     * to pair with any later look of this thread at another word. */
+    const uint32_t before = trt_exchange_seq_cst(&p->word, TRT_PARKER_TOKEN);
+    /* With a nudge's token the owner is awake, or the nudge wakes it. */
+    return !is_token(before) && wake(p, before);
+}
+
+bool
+trt_parker_nudge(trt_parker *p)
+{
+    uint32_t before = trt_load_relaxed(&p->word);
+    do {
+        if (is_token(before)) {
+            return false;
+        }
+        /* [park-token] As in trt_parker_unpark. */
+    } while (!trt_cas_seq_cst(&p->word, &before, TRT_PARKER_NUDGED));
+    return wake(p, before);
+}
+
+bool
+trt_parker_is_unparked(const trt_parker *p)
+{
+    return trt_load_relaxed(&p->word) == TRT_PARKER_TOKEN;
+}
+
+bool
 trt_parker_take_token(trt_parker *p)
 {
-    if (trt_load_relaxed(&p->word) != TRT_PARKER_TOKEN) {
+    if (!is_token(trt_load_relaxed(&p->word))) {
         return false;
     }
     /* [park-token] Acquire: of all unparks that put the token there. Nobody but the
      * owner takes it, so it still is. */
     const uint32_t before = trt_exchange_seq_cst(&p->word, TRT_PARKER_EMPTY);
-    TRT_ASSERT(before == TRT_PARKER_TOKEN);
+    TRT_ASSERT(is_token(before));
+    p->nudged = before == TRT_PARKER_NUDGED;
     return true;
 }
 
@@ -109,10 +146,11 @@ static enum trt_park_result
 park(trt_parker *p, uint32_t how, uint64_t deadline_ns)
 {
     uint32_t expected = TRT_PARKER_EMPTY;
+    p->nudged = false;
     /* [park-token] Sequentially consistent: after this the owner sleeps unless an
      * unpark is before it in the order of all threads, and that one left the token. */
     if (!trt_cas_seq_cst(&p->word, &expected, how)) {
-        TRT_ASSERT(expected == TRT_PARKER_TOKEN);
+        TRT_ASSERT(is_token(expected));
         trt_parker_take_token(p);
         return TRT_PARK_NOTIFIED;
     }
@@ -163,7 +201,7 @@ take_unseen(trt_parker *p)
 {
     /* [park-token] Acquire: as in trt_parker_take_token. */
     const uint32_t before = trt_exchange_seq_cst(&p->word, TRT_PARKER_EMPTY);
-    TRT_ASSERT(before == TRT_PARKER_EMPTY || before == TRT_PARKER_TOKEN);
+    TRT_ASSERT(before == TRT_PARKER_EMPTY || is_token(before));
     (void)before;
 }
 

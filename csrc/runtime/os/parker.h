@@ -72,7 +72,8 @@ typedef struct trt_parker {
     /* How often it is lent. The owner makes it larger, anybody smaller; read by who
      * unparks [parker-lent]. */
     _Atomic(uint32_t) lent;
-    uint32_t signal_count;                     /* owner */
+    bool nudged;           /* owner: whether the token taken last was a nudge alone */
+    uint32_t signal_count; /* owner */
     unsigned char signals[TRT_PARKER_SIGNALS]; /* owner: read and not taken, in order */
 #ifdef TRT_PARKER_ON_CONDVAR
     pthread_mutex_t lock; /* orders a change of `word` against falling asleep */
@@ -98,6 +99,23 @@ void trt_parker_reinit_after_fork(trt_parker *p);
  * also in a signal handler; errno is kept. Takes no runtime lock: call it without
  * holding one. */
 bool trt_parker_unpark(trt_parker *p);
+
+/* As trt_parker_unpark, with a token that the owner can tell from an unpark: for
+ * somebody who has left word for it elsewhere. An unpark makes it a full token; where
+ * one is already nothing happens, and nothing is published. True if the owner had to be
+ * woken. Any thread. */
+bool trt_parker_nudge(trt_parker *p);
+
+/* Whether the token that the owner has taken last came from nudges alone. Owner. */
+static inline bool
+trt_parker_was_nudged(const trt_parker *p)
+{
+    return p->nudged;
+}
+
+/* Whether somebody has unparked the owner, not only nudged it, since it last took the
+ * token. A hint for an owner that looks again. Owner. */
+bool trt_parker_is_unparked(const trt_parker *p);
 
 /* Take the token if it is there, without sleeping. Owner only. */
 bool trt_parker_take_token(trt_parker *p);

@@ -10,6 +10,7 @@
 enum trt_parker_word {
     TRT_PARKER_EMPTY,   /* no token; the owner is awake */
     TRT_PARKER_TOKEN,   /* the token is there; the owner is awake or waking */
+    TRT_PARKER_NUDGED,  /* the same, and so far from trt_parker_nudge alone */
     TRT_PARKER_ASLEEP,  /* no token; the owner sleeps, or is about to, on the word */
     TRT_PARKER_POLLING, /* no token; the same, on read_fd */
 };

@@ -18,6 +18,15 @@ add(trt_sleep *s, uint32_t delta)
     return word;
 }
 
+void
+trt_sleep_tell(trt_sleep *s)
+{
+    void (*const told)(trt_sleep *) = trt_load_relaxed(&s->told);
+    if (told) {
+        told(s);
+    }
+}
+
 /* Height of the stack. Exact under the lock. */
 static size_t
 height_locked(const trt_sleep *s)
@@ -29,14 +38,17 @@ int
 trt_sleep_init(trt_sleep *s, size_t max_workers)
 {
     TRT_ASSERT(max_workers >= 1 && max_workers <= TRT_SLEEP_MAX_WORKERS);
-    s->stack = malloc(max_workers * sizeof(*s->stack));
+    s->stack = malloc(2 * max_workers * sizeof(*s->stack));
     if (s->stack == NULL) {
         return -ENOMEM;
     }
     trt_barrier_init();
     trt_mutex_init(&s->lock);
+    s->woken = s->stack + max_workers;
+    s->woken_count = 0;
     s->max_workers = max_workers;
     trt_store_relaxed(&s->word, 0);
+    trt_store_relaxed(&s->told, NULL);
     return 0;
 }
 
@@ -63,7 +75,9 @@ pop_sleeper_locked(trt_sleep *s)
         }
         woken = word - TRT_SLEEP_ONE_SLEEPING + TRT_SLEEP_ONE_SEARCHING;
     } while (!trt_cas_relaxed(&s->word, &word, woken));
-    return s->stack[trt_sleep_word_sleeping(woken)].parker;
+    const trt_sleeper sleeper = s->stack[trt_sleep_word_sleeping(woken)];
+    s->woken[s->woken_count++] = sleeper;
+    return sleeper.parker;
 }
 
 bool
@@ -73,8 +87,9 @@ trt_sleep_wake_slow(trt_sleep *s)
     trt_parker *parker = pop_sleeper_locked(s); /* P4 */
     trt_mutex_unlock(&s->lock);
     if (parker != NULL) {
+        trt_sleep_tell(s);
         /* After the lock, which the woken worker takes first thing. */
-        trt_parker_unpark(parker); /* P5 */
+        trt_parker_nudge(parker); /* P5 */
     }
     return parker != NULL;
 }
@@ -114,21 +129,20 @@ trt_sleep_announce(trt_sleep *s, size_t id, trt_parker *parker, bool searching)
     trt_barrier_heavy();
 }
 
-/* Take worker `id` off the stack, keeping the order of the rest; false if it is not
- * there. The look begins at the top, where those are that have slept shortest. */
+/* Take worker `id` off a list, keeping the order of the rest; false if it is not there.
+ * The look begins at the end, where those are that have come last. */
 static bool
-remove_sleeper_locked(trt_sleep *s, size_t id)
+remove_sleeper(trt_sleeper *list, size_t count, size_t id)
 {
-    const size_t height = height_locked(s);
-    size_t place = height;
-    while (place > 0 && s->stack[place - 1].id != id) {
+    size_t place = count;
+    while (place > 0 && list[place - 1].id != id) {
         place--;
     }
     if (place == 0) {
         return false;
     }
-    for (; place < height; place++) {
-        s->stack[place - 1] = s->stack[place];
+    for (; place < count; place++) {
+        list[place - 1] = list[place];
     }
     return true;
 }
@@ -137,10 +151,39 @@ bool
 trt_sleep_retract(trt_sleep *s, size_t id, bool search)
 {
     trt_mutex_lock(&s->lock);
-    const bool removed = remove_sleeper_locked(s, id);
+    const bool removed = remove_sleeper(s->stack, height_locked(s), id);
     if (removed) {
         add(s, (search ? TRT_SLEEP_ONE_SEARCHING : 0) - TRT_SLEEP_ONE_SLEEPING);
+    } else if (remove_sleeper(s->woken, s->woken_count, id)) {
+        s->woken_count--;
     }
     trt_mutex_unlock(&s->lock);
+    if (removed) {
+        trt_sleep_tell(s);
+    }
     return search || !removed;
+}
+
+size_t
+trt_sleep_draft(trt_sleep *s, size_t most, trt_parker **drafted,
+                void (*mark)(trt_parker *, void *), void *arg)
+{
+    if (trt_load_relaxed(&s->word) == 0) {
+        return 0;
+    }
+    size_t count = 0;
+    trt_mutex_lock(&s->lock);
+    for (; count < most && height_locked(s) > 0; count++) {
+        drafted[count] = s->stack[height_locked(s) - 1].parker;
+        add(s, 0 - TRT_SLEEP_ONE_SLEEPING);
+        mark(drafted[count], arg);
+    }
+    for (; count < most && s->woken_count > 0; count++) {
+        /* As S2. Nobody sleeps, so there is nobody to hand the search on to. */
+        drafted[count] = s->woken[--s->woken_count].parker;
+        add(s, 0 - TRT_SLEEP_ONE_SEARCHING);
+        mark(drafted[count], arg);
+    }
+    trt_mutex_unlock(&s->lock);
+    return count;
 }

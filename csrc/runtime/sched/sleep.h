@@ -93,7 +93,8 @@ typedef struct trt_sleeper {
  * The parker of a worker stays valid until no thread can be inside trt_sleep_notify or
  * trt_sleep_found any more: a waker unparks after it has let go of the lock, perhaps
  * when the worker has already left on its own account. */
-typedef struct trt_sleep {
+typedef struct trt_sleep trt_sleep;
+struct trt_sleep {
     /* Written by searchers, sleepers and wakers, read by every producer: hence on a
      * line of its own, away from the lock. Publishes nothing else; [asym-fence] orders
      * it against the queues. */
@@ -101,8 +102,14 @@ typedef struct trt_sleep {
 
     TRT_ALIGNED_TO_LINE trt_mutex lock; /* guards the stack; nothing is taken inside */
     trt_sleeper *stack;                 /* most recent last; `sleeping` is its height */
-    size_t max_workers;                 /* constant after init */
-} trt_sleep;
+    /* Those that P4 has taken off the stack and that have not come to L1. */
+    trt_sleeper *woken;
+    size_t woken_count;
+    size_t max_workers; /* constant after init */
+    /* Called after a change of the number of sleepers, by who has made it and under no
+     * lock; NULL: nobody. Any thread writes it. See trt_sleep_tell. */
+    _Atomic(void (*)(trt_sleep *)) told;
+};
 
 /* Prepare for max_workers workers, at least 1 and at most TRT_SLEEP_MAX_WORKERS; nobody
  * is counted. Calls trt_barrier_init. Returns 0, or a negative errno with nothing to
@@ -147,6 +154,10 @@ void trt_sleep_found(trt_sleep *s);
  * parks on `parker` (G4), and leave with trt_sleep_retract. */
 void trt_sleep_announce(trt_sleep *s, size_t id, trt_parker *parker, bool searching);
 
+/* Tell who wants to know that the number of sleepers has changed. Left to the worker
+ * after trt_sleep_announce, done by the others that make such a change. */
+void trt_sleep_tell(trt_sleep *s);
+
 /* Leave sleep (L1); by worker `id`, once after each announce. Returns whether the
  * caller is counted as a searcher now.
  *
@@ -159,6 +170,16 @@ void trt_sleep_announce(trt_sleep *s, size_t id, trt_parker *parker, bool search
  * A waker that has counted the caller has unparked it or will: the parker may hold a
  * token now or get one later, which makes one later park return at once. */
 bool trt_sleep_retract(trt_sleep *s, size_t id, bool search);
+
+/* Take up to `most` workers off the stack, the most recent first, and then of those
+ * that have been woken and do not run yet. Write their parkers to `drafted`: they are
+ * busy from now on. For each `mark(parker, arg)` is called under the lock; the caller
+ * then nudges it. The worker is not counted as a searcher: in trt_sleep_retract, which
+ * says that it is, it has to find the mark. If its rescan has found something, it has
+ * to notify before it does anything else. Returns how many. Any thread. Does not call
+ * `told`. */
+size_t trt_sleep_draft(trt_sleep *s, size_t most, trt_parker **drafted,
+                       void (*mark)(trt_parker *, void *), void *arg);
 
 /* Counts at some moment during the call. Any thread; hints only. */
 static inline uint32_t

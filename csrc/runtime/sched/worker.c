@@ -4,6 +4,7 @@
 
 #include "os/atomics.h"
 #include "os/check.h"
+#include "sched/gang.h"
 #include "sched/pool.h"
 
 enum {
@@ -262,24 +263,60 @@ park(trt_worker *w, uint64_t deadline_ns, bool signals)
     return why;
 }
 
-enum trt_park_result
-trt_worker_sleep(trt_worker *w, uint64_t deadline_ns, bool signals,
-                 bool (*asleep)(trt_worker *))
+/* The worker has been drafted from the stack of sleepers: do its duties, which nobody
+ * else has taken over, then the job. `found`: its rescan saw work. True: it is to leave
+ * sleep. */
+static bool
+serve_gang(trt_worker *w, bool found)
+{
+    w->searching = false; /* a draft counts nobody as a searcher */
+    if (found) {
+        trt_pool_notify(w->pool); /* as S2: who brought it may count on its search */
+    }
+    if (trt_load_seq_cst(&w->pool->poller.waits) > 0) { /* [poller-waits] */
+        trt_worker_need_poller(w->pool);
+    }
+    return trt_gang_serve(w) || found;
+}
+
+/* Steps G1 to L1, once. True if it was drafted, has done its jobs, and nothing else has
+ * woken it: then it sleeps again, without a look at what a thread of its kind needs to
+ * go on, such as the interpreter. */
+static bool
+sleep_once(trt_worker *w, uint64_t deadline_ns, bool signals,
+           bool (*asleep)(trt_worker *), enum trt_park_result *why)
 {
     trt_sleep *const sleep = &w->pool->sleep;
-    enum trt_park_result why = TRT_PARK_NOTIFIED;
+    bool nudged = false;
+    *why = TRT_PARK_NOTIFIED;
     trt_sleep_announce(sleep, w->index, &w->parker, w->searching); /* G1, G2 */
     w->searching = false;
+    trt_gang_settle(w); /* on the stack now, so no more on its way there */
+    trt_sleep_tell(sleep);
     const bool found = trt_worker_sees_work(w);
     if (!found && (!asleep || asleep(w))) { /* G3 */
         trt_count(&w->counters.sleeps);
-        why = park(w, deadline_ns, signals); /* G4 */
+        *why = park(w, deadline_ns, signals); /* G4 */
+        nudged = *why == TRT_PARK_NOTIFIED && trt_parker_was_nudged(&w->parker);
     }
     /* Woken for its inbox alone, it need not search. Having found work it must: whoever
      * brought that may have counted on it. */
     const bool search = found || (trt_inbox_is_empty(&w->inbox) &&
                                   trt_inbox_is_empty(&w->strand_inbox));
     w->searching = trt_sleep_retract(sleep, w->index, search); /* L1 */
+    return trt_load_relaxed(&w->drafted) && !serve_gang(w, found) && nudged;
+}
+
+enum trt_park_result
+trt_worker_sleep(trt_worker *w, uint64_t deadline_ns, bool signals,
+                 bool (*asleep)(trt_worker *))
+{
+    enum trt_park_result why;
+    while (sleep_once(w, deadline_ns, signals, asleep, &why)) {
+    }
+    if (trt_gang_settle(w)) {
+        trt_sleep_tell(&w->pool->sleep);
+    }
     if (!w->searching && trt_load_seq_cst(&w->pool->poller.waits) > 0) {
         trt_worker_need_poller(w->pool); /* a searcher's place is taken by S2 or G3 */
     }

@@ -24,6 +24,8 @@
 #include "queue/timers.h"
 #include "trace/counters.h"
 
+struct trt_gang;
+struct trt_hall;
 struct trt_pool;
 
 typedef enum trt_worker_kind {
@@ -49,11 +51,18 @@ typedef struct trt_worker {
     struct trt_pool *pool; /* constant after init */
     size_t index;          /* place in the pool's table, constant */
     trt_worker_kind kind;  /* constant while a thread uses the record */
-    uintptr_t refused;     /* bits of an item that this worker does not steal */
-    bool takes_injected;   /* whether it takes from the injector */
-    bool searching;        /* whether the sleep word counts this worker as a searcher */
-    uint32_t tick;         /* takes so far, for the injector's turn */
-    uint64_t random;       /* xorshift state, see trt_worker_random; never 0 */
+    /* The gang that it has been drafted for, see gang.h, or NULL. Written under
+     * sleep.lock or hall->lock by who drafts, then by the owner; with it `hall`
+     * [gang-draft]. */
+    _Atomic(struct trt_gang *) drafted;
+    struct trt_hall *hall;
+    struct trt_worker *next_lounging; /* under hall->lock */
+    bool leaves_lounge;               /* from there to the stack of sleepers; owner */
+    uintptr_t refused;   /* bits of an item that this worker does not steal */
+    bool takes_injected; /* whether it takes from the injector */
+    bool searching;      /* whether the sleep word counts this worker as a searcher */
+    uint32_t tick;       /* takes so far, for the injector's turn */
+    uint64_t random;     /* xorshift state, see trt_worker_random; never 0 */
 } trt_worker;
 
 /* Prepare `w` and enter it into the pool's table, where thieves find it. Any thread.
@@ -104,7 +113,8 @@ bool trt_worker_search(trt_worker *w);
 void trt_worker_need_poller(struct trt_pool *pool);
 
 /* Sleep until something may be there to do: going to sleep, steps G1 to L1 of
- * README.md. Returns why; NOTIFIED also when the rescan found something. The caller is
+ * README.md; on the way, run the jobs of gangs that it is drafted for. Returns why;
+ * NOTIFIED also when the rescan found something. The caller is
  * counted as a searcher afterwards. `deadline_ns` on the monotonic clock or
  * TRT_FOREVER. With `signals` the parker has signals enabled, and one that arrives ends
  * the sleep as INTERRUPTED. `asleep`, unless NULL, is called when this worker has
