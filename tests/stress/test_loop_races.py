@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import time
+from collections.abc import Callable
+from itertools import chain
+from typing import Any
 
 import pytest
 
 import taskrt
 from taskrt import AtomicInt, CancelScope, TaskGroup, parallel
+from taskrt.parallel import _blocks
 from taskrt.parallel._blocks import Schedule, run_blocks
 
 SCHEDULES: list[Schedule] = ["auto", "auto", "static", "greedy", "serial"]
 
-pytestmark = [pytest.mark.stress, pytest.mark.usefixtures("threads")]
+pytestmark = [pytest.mark.stress, pytest.mark.usefixtures("nervous", "threads")]
 
 
 class Oops(Exception):
@@ -85,8 +90,48 @@ def test_a_storm_of_loops_ends() -> None:
                 group.spawn(Storm(f"{seed} {number} {task}").run)
 
 
+def test_an_index_of_a_part_is_taken_once() -> None:
+    def take_front(part: AtomicInt, taken: list[int]) -> None:
+        while True:
+            low, high = _blocks._take_block(part, 1, 1)
+            if low == high:
+                return
+            taken.extend(range(low, high))
+
+    def take_back(part: AtomicInt, taken: list[int], depth: int) -> None:
+        while True:
+            half = _blocks._take_half(part)
+            if half is None:
+                return
+            if depth:
+                take_back(half, taken, depth - 1)
+            take_front(half, taken)
+
+    for _ in range(400):
+        part = _blocks._make_part(0, 300)
+        taken: list[list[int]] = [[] for _ in range(4)]
+        start = threading.Barrier(4)
+        calls = [
+            (take_front, part, taken[0]),
+            (take_front, part, taken[1]),
+            (take_back, part, taken[2], 0),
+            (take_back, part, taken[3], 2),
+        ]
+
+        def run(fn: Callable[..., None], *args: object, start: Any = start) -> None:
+            start.wait()
+            fn(*args)
+
+        threads = [threading.Thread(target=run, args=call) for call in calls]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(chain.from_iterable(taken)) == list(range(300))
+
+
 def test_every_index_is_done_once_while_threads_fight_for_the_last() -> None:
-    for _ in range(3000):
+    for _ in range(1000):
         seen: list[int] = []
         run_blocks(9, lambda low, high, seen=seen: seen.extend(range(low, high)))
         assert sorted(seen) == list(range(9))
