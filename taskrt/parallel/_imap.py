@@ -13,7 +13,6 @@ from taskrt.parallel._window import Calls, OrderedWindow, UnorderedWindow, Windo
 from taskrt.waits import _note_others
 
 _R = TypeVar("_R")
-_R_co = TypeVar("_R_co", covariant=True)
 _T1 = TypeVar("_T1")
 _T2 = TypeVar("_T2")
 
@@ -21,7 +20,7 @@ _T2 = TypeVar("_T2")
 _PLAIN = (list, tuple, range)
 
 
-class imap(Unique, Generic[_R_co]):  # noqa: N801  (used as a function)
+class imap(Unique, Generic[_R]):  # noqa: N801  (used as a function)
     """Yield fn(item) for each item, called in parallel, a bounded number ahead.
 
     fn         called with an item of each iterable, in tasks
@@ -62,7 +61,7 @@ class imap(Unique, Generic[_R_co]):  # noqa: N801  (used as a function)
 
     @overload
     def __init__(
-        self: "imap[_R]",
+        self,
         fn: Callable[[_T1], _R],
         first: Iterable[_T1],
         /,
@@ -75,7 +74,7 @@ class imap(Unique, Generic[_R_co]):  # noqa: N801  (used as a function)
     ) -> None: ...
     @overload
     def __init__(
-        self: "imap[_R]",
+        self,
         fn: Callable[[_T1, _T2], _R],
         first: Iterable[_T1],
         second: Iterable[_T2],
@@ -89,7 +88,7 @@ class imap(Unique, Generic[_R_co]):  # noqa: N801  (used as a function)
     ) -> None: ...
     @overload
     def __init__(
-        self: "imap[_R]",
+        self,
         fn: Callable[..., _R],
         /,
         *iterables: Iterable[Any],
@@ -100,7 +99,7 @@ class imap(Unique, Generic[_R_co]):  # noqa: N801  (used as a function)
         strict: bool = False,
     ) -> None: ...
     def __init__(
-        self: "imap[_R]",
+        self,
         fn: Callable[..., _R],
         /,
         *iterables: Iterable[Any],
@@ -135,7 +134,7 @@ class imap(Unique, Generic[_R_co]):  # noqa: N801  (used as a function)
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> _R_co:
+    def __next__(self) -> _R:
         try:
             return self._ready.popleft()
         except IndexError:
@@ -145,7 +144,9 @@ class imap(Unique, Generic[_R_co]):  # noqa: N801  (used as a function)
             raise
         try:
             if self._window.is_parents():
-                raise TaskLostError("this imap() was made before a fork: make a new one")
+                raise TaskLostError(
+                    "this imap() was made before a fork: make a new one"
+                )
             with self._turn:
                 return self._more()
         except (Cancelled, StopIteration):
@@ -159,7 +160,7 @@ class imap(Unique, Generic[_R_co]):  # noqa: N801  (used as a function)
         self._ready = deque()
         self._error = None
 
-    def _more(self) -> Any:
+    def _more(self) -> _R:
         """Return the first result of the next block that has one."""
         while not self._ready:
             error, self._error = self._error, None

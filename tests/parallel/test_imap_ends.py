@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import gc
-import itertools
 import signal
 import sys
 import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from support.child import Child, run_script
-from support.gates import Gate, join, until
+from support.gates import Gate, until
 from support.interrupts import at_each_call
 from support.places import Place
 
@@ -52,6 +52,10 @@ def failing(length: int) -> Iterator[int]:
     raise Mine("the input")
 
 
+def pick(_: object, number: int) -> int:
+    return number
+
+
 def live_tasks() -> int:
     return sum(isinstance(thing, taskrt.Task) for thing in gc.get_objects())
 
@@ -66,7 +70,7 @@ def test_an_error_comes_at_its_place(place: int, grain: int | None, run: Place) 
         results = parallel.imap(fail_at(place, 99), range(100), grain=grain)
         found = []
         with pytest.raises(Mine) as caught:
-            found.extend(results)  # noqa: PERF402
+            found.extend(results)
         assert caught.value.args == (place,)
         del found[:]
         again = parallel.imap(fail_at(place), iter(range(100)), grain=grain)
@@ -333,11 +337,11 @@ def test_a_cycle_with_the_iterator_in_it_is_collected() -> None:
         results: parallel.imap[int]
 
     holder = Holder()
-    holder.results = parallel.imap(lambda n: (holder, n)[1], iter(range(100_000)))
+    holder.results = parallel.imap(partial(pick, holder), iter(range(100_000)))
     next(holder.results)
-    ref = weakref.ref(holder)
+    refs = [weakref.ref(holder)]
     del holder
-    until(lambda: gc.collect() >= 0 and ref() is None)
+    until(lambda: gc.collect() >= 0 and refs[0]() is None)
 
 
 def test_a_long_map_keeps_no_more_than_its_window() -> None:
@@ -363,7 +367,7 @@ def test_interrupted_consumers_get_no_result_twice(ordered: bool) -> None:
         found: list[int] = []
         with interrupted:
             for result in results:
-                found.append(result)  # noqa: PERF402
+                found.append(result)
         if ordered:
             assert found == list(range(len(found)))
         rest = list(results)
@@ -396,7 +400,7 @@ def test_interrupted_anywhere_it_can_be_closed(
         found: list[int] = []
         with interrupted:
             for result in results:
-                found.append(result)  # noqa: PERF402
+                found.append(result)
         results.close()
         assert list(results) == []
         assert running.load() == 0
