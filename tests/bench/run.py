@@ -42,6 +42,7 @@ PROBLEMS = (
     "cancel_suspended",
     "wake",
     "blocking",
+    "sort_arrays",
     "sort_float64",
     "idle",
     "sleep_accuracy",
