@@ -44,6 +44,7 @@ PROBLEMS = (
     "cancel_suspended",
     "wake",
     "blocking",
+    "sort_arrays",
     "sort_float64",
     "array_algorithms",
     "idle",
