@@ -7,7 +7,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 from taskrt import _core
 from taskrt._unique import Unique
-from taskrt.errors import Cancelled, CancelledError
+from taskrt.errors import Cancelled, CancelledError, TaskLostError
 from taskrt.parallel._blocks import check_options
 from taskrt.parallel._window import Calls, OrderedWindow, UnorderedWindow, Window
 from taskrt.waits import _note_others
@@ -140,14 +140,24 @@ class imap(Unique, Generic[_R_co]):  # noqa: N801  (used as a function)
             return self._ready.popleft()
         except IndexError:
             pass
-        with self._turn:
-            try:
+        except BaseException:  # an interrupt, which may have lost a result
+            self._give_up()
+            raise
+        try:
+            if self._window.is_parents():
+                raise TaskLostError("this imap() was made before a fork: make a new one")
+            with self._turn:
                 return self._more()
-            except Cancelled:
-                raise
-            except BaseException:
-                self._window.stop()
-                raise
+        except (Cancelled, StopIteration):
+            raise
+        except BaseException:
+            self._give_up()
+            raise
+
+    def _give_up(self) -> None:
+        self._window.stop()
+        self._ready = deque()
+        self._error = None
 
     def _more(self) -> Any:
         """Return the first result of the next block that has one."""
@@ -182,8 +192,7 @@ class imap(Unique, Generic[_R_co]):  # noqa: N801  (used as a function)
         Waits out a cancellation of the caller. Again: does nothing. Any thread; not
         from fn or the input, which it waits for. A suspension point.
         """
-        self._ready = deque()
-        self._error = None
+        self._give_up()
         self._window.close()
 
     def __enter__(self) -> Self:
