@@ -33,7 +33,6 @@ Body: TypeAlias = Callable[[int, int], object]
 _SHORT_NS = 50_000
 _LONG_NS = 8 * _SHORT_NS
 
-
 # A part of the range is one word, so that nobody holds a lock while Python may run a
 # finalizer: the first index that is left in the upper half, the end in the lower one.
 _HALF = 32
@@ -45,13 +44,18 @@ def _make_part(low: int, high: int) -> AtomicInt:
     return AtomicInt(low << _HALF | high)
 
 
-def _take_block(part: AtomicInt, size: int) -> tuple[int, int]:
-    """Take indices from the front: low == high, if none is left."""
+def _take_block(part: AtomicInt, size: int, least: int) -> tuple[int, int]:
+    """Take indices from the front: low == high, if none is left.
+
+    size   how many, but no more than a quarter of those left: the next may take longer
+    least  so many even then
+    """
     while True:
         word = part.load()
         low, high = word >> _HALF, word & _END
-        end = min(low + size, high)
-        if low == high or part.compare_exchange(word, end << _HALF | high):
+        left = high - low
+        end = low + min(size, max(left // 4, least), left)
+        if not left or part.compare_exchange(word, end << _HALF | high):
             return low, end
 
 
@@ -75,6 +79,7 @@ class _Loop:
     grain    the most indices in a block; None: what takes about 50 microseconds
     """
 
+    family: _core._Family
     __slots__ = (
         "done",
         "failures",
@@ -90,7 +95,6 @@ class _Loop:
         self.start = start
         self.grain = grain
         self.size = grain or 1  # of the next block, as far as anybody knows
-        self.family = _core._Family()
         self.parts: deque[AtomicInt] = deque()  # of which something may be left
         self.failures: list[tuple[int, BaseException]] = []  # with where they happened
         self.stopped = False
@@ -144,11 +148,14 @@ class _Loop:
         finds  whether to go on with parts of others
         """
         low, done = part.load() >> _HALF, 0
+        learns = self.grain is None
         body: Body | None = None
         try:
             while not self.stopped:
                 _core._take_turn()
-                low, high = _take_block(part, self.size)
+                size = self.size
+                least = max(1, size // 4) if learns else size
+                low, high = _take_block(part, size, least)
                 if low < high:
                     body = body or self.start()
                     self.call(body, low, high)
@@ -189,26 +196,36 @@ class _Loop:
                 raise
 
     def run(self, length: int, schedule: Schedule, threads: int) -> None:
-        with self.family as family:
-            if schedule == "auto":
-                part = _make_part(0, length)
-                self.parts.append(part)
-                family._adopt(self.help)
-                self.work(part, True)
-            elif schedule == "greedy":
-                feed = AtomicInt()
-                for _ in range(min(threads, length) - 1):
-                    family._adopt(self.feed, length, feed)
-                self.feed(length, feed)
-            else:
-                parts = min(threads, length)
-                ends = [length * part // parts for part in range(parts + 1)]
-                for low, high in pairwise(ends[1:]):
-                    family._adopt(self.work, _make_part(low, high), False)
-                self.work(_make_part(0, ends[1]), False)
+        self.family = _core._Family()
+        try:
+            with self.family:
+                self.begin(length, schedule, threads)
+        except BaseException as error:  # of the caller: cancelled, or interrupted
+            others = [other for _, other in self.failures if other is not error]
+            _note_others(error, others)
+            raise
         self.raise_first()
         if self.done.load() != length:
             raise CancelledError("a task of the loop was cancelled: not all was done")
+
+    def begin(self, length: int, schedule: Schedule, threads: int) -> None:
+        """Spawn the first tasks, and take part. In the family's block."""
+        if schedule == "auto":
+            part = _make_part(0, length)
+            self.parts.append(part)
+            self.family._adopt(self.help)
+            self.work(part, True)
+        elif schedule == "greedy":
+            feed = AtomicInt()
+            for _ in range(min(threads, length) - 1):
+                self.family._adopt(self.feed, length, feed)
+            self.feed(length, feed)
+        else:
+            parts = min(threads, length)
+            ends = [length * part // parts for part in range(parts + 1)]
+            for low, high in pairwise(ends[1:]):
+                self.family._adopt(self.work, _make_part(low, high), False)
+            self.work(_make_part(0, ends[1]), False)
 
     def raise_first(self) -> None:
         """Raise the error of the lowest index that failed, if one has."""

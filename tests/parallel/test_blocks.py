@@ -13,6 +13,7 @@ from support.places import Place
 
 import taskrt
 from taskrt import spawn, stats
+from taskrt.parallel import _blocks
 from taskrt.parallel._blocks import Schedule, run_blocks, run_loop
 
 SCHEDULES: list[Schedule] = ["auto", "static", "greedy", "serial"]
@@ -128,6 +129,36 @@ def test_uneven_work_is_shared(schedule: Schedule) -> None:
 
     run_blocks(100, body, grain=1, schedule=schedule)
     assert done.load() == 99
+
+
+@given(
+    low=st.integers(0, 2**31 - 1),
+    left=st.integers(0, 2**31 - 1),
+    steps=st.lists(
+        st.none() | st.tuples(st.integers(1, 2**34), st.integers(1, 2**31)), max_size=20
+    ),
+)
+def test_a_part_gives_from_both_ends(
+    low: int, left: int, steps: list[tuple[int, int] | None]
+) -> None:
+    """A block is no more than a quarter of what is left, or than `least`."""
+    high = min(low + left, 2**31 - 1)
+    part = _blocks._make_part(low, high)
+    for step in steps:
+        left = high - low
+        if step is None:
+            half = _blocks._take_half(part)
+            if half is None:
+                assert left == 0
+                continue
+            high -= (left + 1) // 2
+            taken = _blocks._take_block(half, 2**34, 2**34)
+            assert taken == (high, high + (left + 1) // 2)
+        else:
+            size, least = step
+            end = low + min(size, max(left // 4, least), left)
+            assert _blocks._take_block(part, size, least) == (low, end)
+            low = end
 
 
 def test_a_static_loop_gives_each_thread_one_range() -> None:
