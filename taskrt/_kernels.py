@@ -1,10 +1,11 @@
-"""Kernels on one-dimensional arrays of numbers, parallel where that is faster.
+"""Kernels on arrays of numbers, parallel where that is faster.
 
 An *array* here is any object whose buffer holds integers of 8 to 64 bits, float32 or
 float64, in this machine's byte order: ``array.array``, a NumPy array, a memoryview. All
 functions raise TypeError for other objects and other numbers, ValueError if an array
-has not exactly one dimension, is not aligned, is read-only where it is written to, or
-overlaps another in memory that it must not overlap. Nothing has been written then.
+has not exactly one dimension, but for sorting, is not aligned, is read-only where it is
+written to, or overlaps another in memory that it must not overlap. Nothing has been
+written then.
 
 Long arrays are worked on by the pool, detached from Python: that is a suspension point.
 What one thread does in some hundred microseconds is done at once, by the caller's. Each
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 from taskrt import _core
 
-__all__ = ["copy", "fill", "merge", "merge_path", "sum"]
+__all__ = ["argsort", "copy", "fill", "merge", "merge_path", "sort", "sum"]
 
 
 def merge(left: object, right: object, out: object, /) -> None:
@@ -68,3 +69,33 @@ def sum(array: object, /) -> int | float:  # noqa: A001
     on any number of threads.
     """
     return _core._sum(array)
+
+
+def sort(array: object, /, *, reverse: bool = False) -> None:
+    """Sort each row of the array, along its last dimension, where it is.
+
+    The array has one dimension or more and is contiguous, in the order of C. The sort
+    is stable: equals keep their order, -0.0 and 0.0 among them. NaNs come last, in the
+    order in which they were; all bits of all items stay. `reverse` sorts from the
+    largest to the smallest: equals keep their order, and NaNs come last, then too.
+
+    The outcome is the same on any number of threads. Needs memory for as many items
+    again. Raises MemoryError if there is none; each row then holds all of its items in
+    some order, and so it does after a cancellation.
+
+    Source: an MSD radix sort by the range of the data, then an LSD radix sort in cache;
+    see csrc/kernels/sort.c.
+    """
+    _core._sort(array, reverse)
+
+
+def argsort(array: object, out: object, /, *, reverse: bool = False) -> None:
+    """Write to `out` for each row the indices of its items in the order of `sort`.
+
+    `out` holds int64, has the shape of the array and does not overlap it; both are
+    contiguous. Needs memory for as many int64 again. Raises MemoryError if there is
+    none; what `out` holds then, and after a cancellation, is not specified.
+
+    Source: packed ranks and indices, sorted as by `sort`; see csrc/kernels/argsort.c.
+    """
+    _core._argsort(array, out, reverse)

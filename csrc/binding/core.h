@@ -500,6 +500,8 @@ PyObject *core_merge_path(PyObject *, PyObject *);
 PyObject *core_fill(PyObject *, PyObject *);
 PyObject *core_copy(PyObject *, PyObject *);
 PyObject *core_sum(PyObject *, PyObject *);
+PyObject *core_sort(PyObject *, PyObject *);    /* sorting.c */
+PyObject *core_argsort(PyObject *, PyObject *); /* sorting.c */
 
 /* ---- imports (imports.c) --------------------------------------------------------- */
 

@@ -150,21 +150,20 @@ core_call_each(PyObject *Py_UNUSED(module), PyObject *args)
     calls.results = results == Py_None ? NULL : results;
     calls.prefix = PyTuple_GET_SIZE(prefix);
     calls.columns = PyTuple_GET_SIZE(columns);
-    calls.iterators = iterators_of(columns);
     const Py_ssize_t room = calls.prefix + calls.columns;
     PyObject **const many =
         room > FEW_ARGUMENTS ? malloc(((size_t)room + 1) * sizeof *many) : few;
-    if (!many || !calls.iterators) {
-        Py_XDECREF(calls.iterators);
-        return many ? NULL : PyErr_NoMemory();
+    if (!many) {
+        return PyErr_NoMemory();
     }
     many[0] = NULL; /* for the callee, see vectorcall */
     calls.args = many + 1;
     for (Py_ssize_t i = 0; i < calls.prefix; i++) {
         calls.args[i] = PyTuple_GET_ITEM(prefix, i);
     }
-    const int status = call_all(&calls, starred, index, count);
-    Py_DECREF(calls.iterators);
+    calls.iterators = iterators_of(columns);
+    const int status = calls.iterators ? call_all(&calls, starred, index, count) : -1;
+    Py_XDECREF(calls.iterators);
     if (many != few) {
         free(many);
     }

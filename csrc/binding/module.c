@@ -285,6 +285,8 @@ static PyMethodDef functions[] = {
     {"_fill", core_fill, METH_VARARGS, NULL},
     {"_copy", core_copy, METH_VARARGS, NULL},
     {"_sum", core_sum, METH_O, NULL},
+    {"_sort", core_sort, METH_VARARGS, NULL},
+    {"_argsort", core_argsort, METH_VARARGS, NULL},
     {"_stack_id", core_stack_id, METH_NOARGS, "For _imports."},
     {"_never_lets_go", (PyCFunction)(void (*)(void))core_never_lets_go, METH_FASTCALL,
      "For _imports."},

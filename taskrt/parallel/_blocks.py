@@ -14,8 +14,8 @@ Source: steal half, D. Hendler and N. Shavit, PODC 2002; invitations: V8's jobs.
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
-from threading import Lock
 from time import perf_counter_ns
 from typing import Literal, TypeAlias
 
@@ -33,30 +33,42 @@ Body: TypeAlias = Callable[[int, int], object]
 _SHORT_NS = 50_000
 _LONG_NS = 8 * _SHORT_NS
 
+# A part of the range is one word, so that nobody holds a lock while Python may run a
+# finalizer: the first index that is left in the upper half, the end in the lower one.
+_HALF = 32
+_END = (1 << _HALF) - 1
+_MOST = (1 << (_HALF - 1)) - 1  # indices in a part; words have a sign
 
-class _Part:
-    """The indices that one task has left, low to high; guarded by the lock."""
 
-    __slots__ = ("high", "lock", "low")
+def _make_part(low: int, high: int) -> AtomicInt:
+    return AtomicInt(low << _HALF | high)
 
-    def __init__(self, low: int, high: int) -> None:
-        self.lock = Lock()  # nobody waits for anything else while having it
-        self.low = low
-        self.high = high
 
-    def take(self, size: int) -> tuple[int, int]:
-        """Take a block from the front: empty, if nothing is left."""
-        with self.lock:
-            low = self.low
-            high = self.low = min(low + size, self.high)
-        return low, high
+def _take_block(part: AtomicInt, size: int, least: int) -> tuple[int, int]:
+    """Take indices from the front: low == high, if none is left.
 
-    def take_half(self) -> "_Part | None":
-        """Take the back half, the last index too; None if nothing is left."""
-        with self.lock:
-            high = self.high
-            middle = self.high = high - (high - self.low + 1) // 2
-        return _Part(middle, high) if middle < high else None
+    size   how many, but no more than a quarter of those left: the next may take longer
+    least  so many even then
+    """
+    while True:
+        word = part.load()
+        low, high = word >> _HALF, word & _END
+        left = high - low
+        end = low + min(size, max(left // 4, least), left)
+        if not left or part.compare_exchange(word, end << _HALF | high):
+            return low, end
+
+
+def _take_half(part: AtomicInt) -> AtomicInt | None:
+    """Take the back half, the last index too; None if nothing is left."""
+    while True:
+        word = part.load()
+        low, high = word >> _HALF, word & _END
+        middle = high - (high - low + 1) // 2
+        if low == high:
+            return None
+        if part.compare_exchange(word, low << _HALF | middle):
+            return _make_part(middle, high)
 
 
 class _Loop:
@@ -67,12 +79,12 @@ class _Loop:
     grain    the most indices in a block; None: what takes about 50 microseconds
     """
 
+    family: _core._Family
     __slots__ = (
         "done",
         "failures",
         "family",
         "grain",
-        "lock",
         "parts",
         "size",
         "start",
@@ -83,9 +95,7 @@ class _Loop:
         self.start = start
         self.grain = grain
         self.size = grain or 1  # of the next block, as far as anybody knows
-        self.family = _core._Family()
-        self.lock = Lock()  # guards `parts`; before that of a part
-        self.parts: deque[_Part] = deque()  # of which something may be left
+        self.parts: deque[AtomicInt] = deque()  # of which something may be left
         self.failures: list[tuple[int, BaseException]] = []  # with where they happened
         self.stopped = False
         self.done = AtomicInt()  # how many indices, by tasks that have ended
@@ -100,7 +110,8 @@ class _Loop:
         spent = perf_counter_ns() - begun
         count = high - low
         if spent < _SHORT_NS:
-            self.size = max(self.size, 2 * count)
+            times = 8 if spent < _SHORT_NS // 8 else 2
+            self.size = max(self.size, times * count)
         elif spent > _LONG_NS:
             self.size = max(1, count // 2)
 
@@ -108,42 +119,50 @@ class _Loop:
         self.failures.append((low, error))
         self.stopped = True
 
-    def find_part(self) -> _Part | None:
+    def find_part(self) -> AtomicInt | None:
         """Take half of what another has left, by turns; None if all is taken."""
-        with self.lock:
-            while self.parts and not self.stopped:
-                part = self.parts.popleft()
-                half = part.take_half()
-                if half:
-                    self.parts.append(part)
-                    self.parts.append(half)
-                    return half
+        while not self.stopped:
+            try:
+                part = self.parts[0]
+            except IndexError:
+                break
+            half = _take_half(part)
+            if half is not None:
+                self.parts.rotate(-1)
+                self.parts.append(half)
+                return half
+            with suppress(ValueError):  # somebody else has removed it
+                self.parts.remove(part)
         return None
 
     def help(self) -> None:
         """Take part in the loop, and invite the next. The body of a task."""
         part = self.find_part()
-        if part:
+        if part is not None:
             self.family._adopt(self.help)
             self.work(part, True)
 
-    def work(self, part: _Part, finds: bool) -> None:
+    def work(self, part: AtomicInt, finds: bool) -> None:
         """Run all blocks of this part.
 
         finds  whether to go on with parts of others
         """
-        low, done = part.low, 0
+        low, done = part.load() >> _HALF, 0
+        learns = self.grain is None
+        body: Body | None = None
         try:
-            body = self.start()
             while not self.stopped:
                 _core._take_turn()
-                low, high = part.take(self.size)
+                size = self.size
+                least = max(1, size // 4) if learns else size
+                low, high = _take_block(part, size, least)
                 if low < high:
+                    body = body or self.start()
                     self.call(body, low, high)
                     done += high - low
                     continue
                 more = self.find_part() if finds else None
-                if not more:
+                if more is None:
                     break
                 part = more
         except Cancelled:
@@ -157,8 +176,8 @@ class _Loop:
     def feed(self, length: int, next_index: AtomicInt) -> None:
         """Run blocks from the one feed that all tasks of the loop share."""
         low = 0
+        body: Body | None = None
         try:
-            body = self.start()
             while not self.stopped:
                 _core._take_turn()
                 size = self.size
@@ -166,6 +185,7 @@ class _Loop:
                 if low >= length:
                     break
                 high = min(low + size, length)
+                body = body or self.start()
                 self.call(body, low, high)
                 self.done.fetch_add(high - low)
         except Cancelled:
@@ -176,26 +196,36 @@ class _Loop:
                 raise
 
     def run(self, length: int, schedule: Schedule, threads: int) -> None:
-        with self.family as family:
-            if schedule == "auto":
-                part = _Part(0, length)
-                self.parts.append(part)
-                family._adopt(self.help)
-                self.work(part, True)
-            elif schedule == "greedy":
-                feed = AtomicInt()
-                for _ in range(min(threads, length) - 1):
-                    family._adopt(self.feed, length, feed)
-                self.feed(length, feed)
-            else:
-                parts = min(threads, length)
-                ends = [length * part // parts for part in range(parts + 1)]
-                for low, high in pairwise(ends[1:]):
-                    family._adopt(self.work, _Part(low, high), False)
-                self.work(_Part(0, ends[1]), False)
+        self.family = _core._Family()
+        try:
+            with self.family:
+                self.begin(length, schedule, threads)
+        except BaseException as error:  # of the caller: cancelled, or interrupted
+            others = [other for _, other in self.failures if other is not error]
+            _note_others(error, others)
+            raise
         self.raise_first()
         if self.done.load() != length:
             raise CancelledError("a task of the loop was cancelled: not all was done")
+
+    def begin(self, length: int, schedule: Schedule, threads: int) -> None:
+        """Spawn the first tasks, and take part. In the family's block."""
+        if schedule == "auto":
+            part = _make_part(0, length)
+            self.parts.append(part)
+            self.family._adopt(self.help)
+            self.work(part, True)
+        elif schedule == "greedy":
+            feed = AtomicInt()
+            for _ in range(min(threads, length) - 1):
+                self.family._adopt(self.feed, length, feed)
+            self.feed(length, feed)
+        else:
+            parts = min(threads, length)
+            ends = [length * part // parts for part in range(parts + 1)]
+            for low, high in pairwise(ends[1:]):
+                self.family._adopt(self.work, _make_part(low, high), False)
+            self.work(_make_part(0, ends[1]), False)
 
     def raise_first(self) -> None:
         """Raise the error of the lowest index that failed, if one has."""
@@ -252,13 +282,24 @@ def run_loop(
     start  called by each task that works on the loop before its first block; returns
            the body
     """
-    loop = _Loop(start, grain)
-    if length > 0:
+    for first in range(0, length, _MOST):  # once, or so long that it matters little
+        count = min(_MOST, length - first)
         threads = 1 if schedule == "serial" else _core.num_threads()
-        if threads == 1 or length <= (grain or 1):
-            loop.run_serial(length)
+        loop = _Loop(_shifted(start, first), grain)
+        if threads == 1 or count <= (grain or 1):
+            loop.run_serial(count)
         else:
-            loop.run(length, schedule, threads)
+            loop.run(count, schedule, threads)
+
+
+def _shifted(start: Callable[[], Body], first: int) -> Callable[[], Body]:
+    """Return what starts the same bodies for a loop that begins with that index."""
+
+    def start_there() -> Body:
+        body = start()
+        return lambda low, high: body(first + low, first + high)
+
+    return start_there if first else start
 
 
 def run_blocks(

@@ -122,10 +122,24 @@ def for_each(
 @overload
 def for_each(
     fn: Callable[..., object],
+    first: Iterable[Any],
+    second: Iterable[Any],
+    third: Iterable[Any],
     /,
-    *iterables: Iterable[Any],
+    *more: Iterable[Any],
     strict: bool = ...,
-    init: _Init[Any] | None = ...,
+    init: None = ...,
+    **options: Unpack[_Options],
+) -> None: ...
+@overload
+def for_each(
+    fn: Callable[..., object],
+    first: Iterable[Any],
+    second: Iterable[Any],
+    /,
+    *more: Iterable[Any],
+    strict: bool = ...,
+    init: _Init[Any],
     **options: Unpack[_Options],
 ) -> None: ...
 def for_each(
@@ -225,10 +239,25 @@ def map(
 @overload
 def map(
     fn: Callable[..., _R],
+    first: Iterable[Any],
+    second: Iterable[Any],
+    third: Iterable[Any],
+    fourth: Iterable[Any],
     /,
-    *iterables: Iterable[Any],
+    *more: Iterable[Any],
     strict: bool = ...,
-    init: _Init[Any] | None = ...,
+    init: None = ...,
+    **options: Unpack[_Options],
+) -> list[_R]: ...
+@overload
+def map(
+    fn: Callable[..., _R],
+    first: Iterable[Any],
+    second: Iterable[Any],
+    /,
+    *more: Iterable[Any],
+    strict: bool = ...,
+    init: _Init[Any],
     **options: Unpack[_Options],
 ) -> list[_R]: ...
 def map(

@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, overload
 
+from taskrt.parallel._array_reduce import reduce_array
+from taskrt.parallel._arrays import ArrayLike, is_array, is_ufunc
 from taskrt.parallel._blocks import Schedule, check_options
 from taskrt.parallel._leaves import Leaves
 from taskrt.parallel._missing import MISSING, Missing
@@ -17,6 +19,18 @@ _R = TypeVar("_R")
 _FAN_IN = 16
 
 
+@overload
+def reduce(
+    op: Callable[..., Any],
+    iterable: ArrayLike,
+    /,
+    *,
+    initial: Any = ...,
+    map: Callable[[Any], Any] | None = None,
+    axis: int | None = 0,
+    grain: int | None = None,
+    schedule: Schedule = "auto",
+) -> Any: ...
 @overload
 def reduce(
     op: Callable[[_T, _T], _T],
@@ -41,11 +55,12 @@ def reduce(
 ) -> _R: ...
 def reduce(
     op: Callable[[Any, Any], Any],
-    iterable: Iterable[Any],
+    iterable: Any,
     /,
     *,
     initial: Any = MISSING,
     map: Callable[[Any], Any] | None = None,
+    axis: int | None = 0,
     grain: int | None = None,
     schedule: Schedule = "auto",
 ) -> Any:
@@ -56,6 +71,17 @@ def reduce(
     map       called with each item; op then gets what it returns
     grain     items of a leaf of the tree, 1 or more; None: by their number
     schedule  how leaves get to threads, as for `for_range`
+
+    A NumPy array that is reduced by a ufunc, such as `numpy.add`, is cut into blocks,
+    which NumPy reduces by themselves, and then what they have come to. `map`, if there
+    is one, is a ufunc, too; `grain` is the indices in a block, and
+
+    axis      the axis along which to reduce; None: all items. The first one by default,
+              so that the result is that of the rows, one after the other
+
+    Types, identities and errors are those of ``op.reduce``. A ufunc of NumPy that is
+    not associative raises ValueError. By any other op the items, or rows, are folded
+    as those of other iterables.
 
     The tree is fixed by the number of items and the grain: so the result is the same
     bit for bit for every number of threads, also where op only nearly is associative,
@@ -71,6 +97,16 @@ def reduce(
     >>> parallel.reduce(max, ["tree", "is", "fixed"], map=len)
     5
     """
+    if is_ufunc(op) and is_array(iterable) and (map is None or is_ufunc(map)):
+        check_options("reduce()", grain, schedule)
+        return reduce_array(
+            op, iterable, axis=axis, initial=initial, mapping=map, grain=grain
+        )
+    if axis != 0:
+        raise TypeError(
+            "reduce(): axis is an option of NumPy arrays that a ufunc reduces, and "
+            f"these are {type(iterable).__name__!r} and {op!r}"
+        )
     check_options("reduce()", grain, schedule)
     leaves = Leaves(iterable, grain, schedule)
     if not leaves.count:

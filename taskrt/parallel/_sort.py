@@ -19,12 +19,15 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import pairwise
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
+from taskrt.parallel._array_sort import sort_array
+from taskrt.parallel._arrays import ArrayLike, is_array
 from taskrt.parallel._blocks import Schedule, check_options, run_blocks
 from taskrt.parallel._calls import as_sliced
 
 _T = TypeVar("_T")
+_A = TypeVar("_A", bound=ArrayLike)
 
 # Parts shorter than these are not worth a task, and more than so many make the runs in
 # a range too short to merge well.
@@ -35,6 +38,18 @@ _SAMPLES = 32  # of a part: ranges then differ by some percent in length
 _GIL_IS_ON: Callable[[], bool] = getattr(sys, "_is_gil_enabled", lambda: True)
 
 
+@overload
+def sort(
+    iterable: _A,
+    /,
+    axis: int | None = -1,
+    *,
+    kind: str | None = None,
+    key: Callable[[_A], Any] | None = None,
+    reverse: bool = False,
+    out: _A | None = None,
+) -> _A: ...
+@overload
 def sort(
     iterable: Iterable[_T],
     /,
@@ -43,26 +58,60 @@ def sort(
     reverse: bool = False,
     grain: int | None = None,
     schedule: Schedule = "auto",
-) -> list[_T]:
+) -> list[_T]: ...
+def sort(
+    iterable: Any,
+    /,
+    axis: int | None = -1,
+    *,
+    kind: str | None = None,
+    key: Callable[[Any], Any] | None = None,
+    reverse: bool = False,
+    out: Any = None,
+    grain: int | None = None,
+    schedule: Schedule = "auto",
+) -> Any:
     """Return a new sorted list of the items, as `sorted` does, in parallel.
+
+    A NumPy array is sorted as by `numpy.sort`, along an axis: see below.
 
     key       what to compare instead of the item; called once for each, in parallel
     reverse   whether to sort downwards; items that compare equal keep their order, too
     grain     items of a part that one thread sorts, 1 or more; None: by their number
     schedule  as for `for_range`
 
+    The options of arrays, which take neither grain nor schedule:
+
+    axis      the axis to sort along, the last one by default; None: all items in a row
+    kind      a name that `numpy.sort` knows, or None; every sort is stable
+    key       called once, with the whole array; returns one of its shape by which the
+              items are ordered
+    reverse   whether to sort downwards; NaN and NaT come last in both directions
+    out       where the result goes: the array itself, to sort it in place, or another
+              of its shape and type that does not overlap it. It is returned
+
     Items are compared by `<`, as by `list.sort`. With the GIL only the calls of
     the key run in parallel. Where comparisons contradict each other the order is the
     same for every number of threads, but not that of `sorted`.
 
     Raises the error of a comparison or the key, of the first part if several have;
-    TypeError and ValueError for wrong options; Cancelled. A suspension point and a
-    checkpoint; any thread. Source: H. Shi and J. Schaeffer, 1992.
+    TypeError and ValueError for wrong options; AxisError of NumPy; Cancelled. A
+    suspension point and a checkpoint; any thread. Source: H. Shi and J. Schaeffer,
+    1992; of arrays, see `argsort` and `merge`.
 
     >>> from taskrt import parallel
     >>> parallel.sort(["b", "A", "c"], key=str.lower, reverse=True)
     ['c', 'b', 'A']
     """
+    if is_array(iterable):
+        if grain is not None or schedule != "auto":
+            raise TypeError("sort(): arrays take neither grain= nor schedule=")
+        return sort_array(iterable, axis, kind=kind, key=key, reverse=reverse, out=out)
+    if axis != -1 or kind is not None or out is not None:
+        raise TypeError(
+            "sort(): axis, kind and out are options of NumPy arrays, and this is "
+            f"{type(iterable).__name__!r}"
+        )
     check_options("sort()", grain, schedule)
     items = as_sliced(iterable)
     alone = _sorts_alone(len(items), grain)

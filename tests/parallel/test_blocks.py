@@ -13,6 +13,7 @@ from support.places import Place
 
 import taskrt
 from taskrt import spawn, stats
+from taskrt.parallel import _blocks
 from taskrt.parallel._blocks import Schedule, run_blocks, run_loop
 
 SCHEDULES: list[Schedule] = ["auto", "static", "greedy", "serial"]
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("threads")
 
 def blocks_of(length: int, **options: object) -> list[tuple[int, int]]:
     seen: list[tuple[int, int]] = []
-    run_blocks(length, lambda low, high: seen.append((low, high)), **options)  # type: ignore[arg-type]
+    run_blocks(length, lambda low, high: seen.append((low, high)), **options)
     return sorted(seen)
 
 
@@ -72,7 +73,7 @@ def test_serial_blocks_run_here_in_order() -> None:
     run_blocks(3000, body, schedule="serial")
     assert stats()["total"]["spawned"] == before
     assert seen == sorted(seen)
-    assert cover(seen, 3000)  # type: ignore[arg-type]
+    assert cover(seen, 3000)
 
 
 def test_one_thread_needs_no_task(set_num_threads: Callable[[int], object]) -> None:
@@ -89,22 +90,28 @@ def test_a_long_loop_of_cheap_blocks_makes_few_tasks() -> None:
     assert stats()["total"]["spawned"] - before < 2000
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_loop_may_be_longer_than_a_word_tells(schedule: Schedule) -> None:
+    for length in (2**31 - 1, 2**31, 2**33 + 5):
+        assert cover(blocks_of(length, schedule=schedule, grain=2**29), length)
+        assert cover(blocks_of(length, schedule=schedule), length)
+
+
 def test_blocks_grow_while_they_are_cheap() -> None:
     assert len(blocks_of(10**7)) < 100_000
 
 
-def test_blocks_of_greedy_loops_begin_in_order() -> None:
-    lock = threading.Lock()
-    begun: list[int] = []
+def test_each_task_of_a_greedy_loop_takes_blocks_in_order() -> None:
+    begun: list[tuple[object, int]] = []
 
     def body(low: int, high: int) -> None:
-        with lock:
-            begun.append(low)
+        begun.append((taskrt.current_task(), low))
 
     run_blocks(200, body, grain=1, schedule="greedy")
-    assert sorted(begun) == list(range(200))
-    late = [i - max(begun[:at], default=0) for at, i in enumerate(begun)]
-    assert min(late) > -2 * taskrt.num_threads()
+    for task in {task for task, _ in begun}:
+        lows = [low for user, low in begun if user is task]
+        assert lows == sorted(lows)
+    assert sorted(low for _, low in begun) == list(range(200))
 
 
 @pytest.mark.parametrize("schedule", ["auto", "greedy"])
@@ -122,6 +129,36 @@ def test_uneven_work_is_shared(schedule: Schedule) -> None:
 
     run_blocks(100, body, grain=1, schedule=schedule)
     assert done.load() == 99
+
+
+@given(
+    low=st.integers(0, 2**31 - 1),
+    left=st.integers(0, 2**31 - 1),
+    steps=st.lists(
+        st.none() | st.tuples(st.integers(1, 2**34), st.integers(1, 2**31)), max_size=20
+    ),
+)
+def test_a_part_gives_from_both_ends(
+    low: int, left: int, steps: list[tuple[int, int] | None]
+) -> None:
+    """A block is no more than a quarter of what is left, or than `least`."""
+    high = min(low + left, 2**31 - 1)
+    part = _blocks._make_part(low, high)
+    for step in steps:
+        left = high - low
+        if step is None:
+            half = _blocks._take_half(part)
+            if half is None:
+                assert left == 0
+                continue
+            high -= (left + 1) // 2
+            taken = _blocks._take_block(half, 2**34, 2**34)
+            assert taken == (high, high + (left + 1) // 2)
+        else:
+            size, least = step
+            end = low + min(size, max(left // 4, least), left)
+            assert _blocks._take_block(part, size, least) == (low, end)
+            low = end
 
 
 def test_a_static_loop_gives_each_thread_one_range() -> None:

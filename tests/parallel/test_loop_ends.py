@@ -136,6 +136,21 @@ def test_ctrl_c_ends_the_loop_when_its_calls_have_ended() -> None:
     assert calls.have_ended()
 
 
+def test_an_interrupt_tells_of_errors_that_it_hides() -> None:
+    def body(low: int, high: int) -> None:
+        if low == 0:
+            until(lambda: failed)
+            signal.raise_signal(signal.SIGINT)
+        failed.append(low)
+        raise OSError(low)
+
+    failed: list[int] = [] if taskrt.num_threads() > 1 else [0]
+    with pytest.raises((KeyboardInterrupt, OSError)) as caught:
+        run_blocks(2, body, grain=1, schedule="static")
+    if caught.type is KeyboardInterrupt and failed != [0]:
+        assert caught.value.__notes__ == ["1 more failed: OSError(1)"]
+
+
 def test_an_interrupt_anywhere_loses_no_call() -> None:
     calls = Calls()
 

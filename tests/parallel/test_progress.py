@@ -22,16 +22,16 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def loops(**options: object) -> list[Callable[[], object]]:
     return [
-        lambda: parallel.map(abs, range(300), grain=7, **options),  # type: ignore[call-overload]
-        lambda: parallel.for_each(abs, range(300), schedule="greedy", **options),  # type: ignore[call-overload]
-        lambda: parallel.starmap(pow, [(1, 2)] * 300, schedule="serial", **options),  # type: ignore[arg-type]
-        lambda: parallel.for_range(int, 300, schedule="static", **options),  # type: ignore[call-overload]
-        lambda: parallel.for_blocks(range, 0, 300, **options),  # type: ignore[call-overload]
+        lambda: parallel.map(abs, range(300), grain=7, **options),
+        lambda: parallel.for_each(abs, range(300), schedule="greedy", **options),
+        lambda: parallel.starmap(pow, [(1, 2)] * 300, schedule="serial", **options),
+        lambda: parallel.for_range(int, 300, schedule="static", **options),
+        lambda: parallel.for_blocks(range, 0, 300, **options),
         lambda: parallel.for_range(
             list.append,
             300,
             init=Reducer(list, list.__add__),
-            **options,  # type: ignore[call-overload]
+            **options,
         ),
     ]
 

@@ -114,7 +114,7 @@ def test_a_loop_that_fails_adds_nothing() -> None:
     with pytest.raises(ZeroDivisionError):
         parallel.for_range(add, 100, init=items)
     assert items.value == []
-    broken: Reducer[list[int]] = Reducer(list, lambda a, b: fail(OSError("combine")))  # type: ignore[arg-type,func-returns-value]
+    broken: Reducer[list[int]] = Reducer(list, lambda a, b: fail(OSError("combine")))
     with pytest.raises(OSError, match="combine"):
         parallel.for_range(list.append, 100, init=broken)
     assert broken.value == []
@@ -142,6 +142,6 @@ def test_map_and_blocks_reduce_too() -> None:
 
 def test_a_reducer_takes_callables() -> None:
     with pytest.raises(TypeError, match="callable factory, not 'int'"):
-        Reducer(0, operator.add)  # type: ignore[arg-type]
+        Reducer(0, operator.add)
     with pytest.raises(TypeError, match="callable combine, not 'str'"):
-        Reducer(list, "+")  # type: ignore[arg-type]
+        Reducer(list, "+")
