@@ -27,4 +27,3 @@ assert_type(parallel.all(words), bool)
 assert_type(parallel.min(words, default=None), str | None)
 assert_type(parallel.max(words, key=len, default=0), str | int)
 assert_type(parallel.sort(words, key=len, reverse=True), list[str])
-parallel.reduce(max, words, grain="1")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
