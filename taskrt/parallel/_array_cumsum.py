@@ -2,7 +2,6 @@
 
 from importlib import import_module
 from math import prod
-from threading import Lock
 
 from taskrt.parallel._arrays import (
     Array,
@@ -17,6 +16,7 @@ from taskrt.parallel._arrays import (
     rows_of_block,
 )
 from taskrt.parallel._blocks import run_blocks
+from taskrt.sync import Lock
 
 # Items of a block. Where numbers are rounded depends on it.
 BLOCK = 1 << 15
@@ -121,7 +121,8 @@ class _Blocks:
         self.blocks = -(-source.shape[-1] // size)
         # Item k: of block k alone, while it is not known; then of all up to it.
         self.sums = numpy.empty((*source.shape[:-1], self.blocks), target.dtype)
-        self.lock = Lock()  # of what follows, and of sums
+        # Of what follows, and of sums. A finalizer may suspend the task that holds it.
+        self.lock = Lock()
         self.ready = bytearray(self.blocks)  # of blocks whose item has been written
         self.known = 0  # blocks from the first on
         self.late: list[int] = []  # to which the sum before them has to be added

@@ -7,13 +7,12 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 from taskrt import _core
 from taskrt._unique import Unique
-from taskrt.errors import Cancelled, CancelledError
+from taskrt.errors import Cancelled, CancelledError, TaskLostError
 from taskrt.parallel._blocks import check_options
 from taskrt.parallel._window import Calls, OrderedWindow, UnorderedWindow, Window
 from taskrt.waits import _note_others
 
 _R = TypeVar("_R")
-_R_co = TypeVar("_R_co", covariant=True)
 _T1 = TypeVar("_T1")
 _T2 = TypeVar("_T2")
 
@@ -21,7 +20,7 @@ _T2 = TypeVar("_T2")
 _PLAIN = (list, tuple, range)
 
 
-class imap(Unique, Generic[_R_co]):  # noqa: N801  (used as a function)
+class imap(Unique, Generic[_R]):  # noqa: N801  (used as a function)
     """Yield fn(item) for each item, called in parallel, a bounded number ahead.
 
     fn         called with an item of each iterable, in tasks
@@ -62,7 +61,7 @@ class imap(Unique, Generic[_R_co]):  # noqa: N801  (used as a function)
 
     @overload
     def __init__(
-        self: "imap[_R]",
+        self,
         fn: Callable[[_T1], _R],
         first: Iterable[_T1],
         /,
@@ -75,7 +74,7 @@ class imap(Unique, Generic[_R_co]):  # noqa: N801  (used as a function)
     ) -> None: ...
     @overload
     def __init__(
-        self: "imap[_R]",
+        self,
         fn: Callable[[_T1, _T2], _R],
         first: Iterable[_T1],
         second: Iterable[_T2],
@@ -89,7 +88,7 @@ class imap(Unique, Generic[_R_co]):  # noqa: N801  (used as a function)
     ) -> None: ...
     @overload
     def __init__(
-        self: "imap[_R]",
+        self,
         fn: Callable[..., _R],
         /,
         *iterables: Iterable[Any],
@@ -100,7 +99,7 @@ class imap(Unique, Generic[_R_co]):  # noqa: N801  (used as a function)
         strict: bool = False,
     ) -> None: ...
     def __init__(
-        self: "imap[_R]",
+        self,
         fn: Callable[..., _R],
         /,
         *iterables: Iterable[Any],
@@ -135,21 +134,33 @@ class imap(Unique, Generic[_R_co]):  # noqa: N801  (used as a function)
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> _R_co:
+    def __next__(self) -> _R:
         try:
             return self._ready.popleft()
         except IndexError:
             pass
-        with self._turn:
-            try:
+        except BaseException:  # an interrupt, which may have lost a result
+            self._give_up()
+            raise
+        try:
+            if self._window.is_parents():
+                raise TaskLostError(
+                    "this imap() was made before a fork: make a new one"
+                )
+            with self._turn:
                 return self._more()
-            except Cancelled:
-                raise
-            except BaseException:
-                self._window.stop()
-                raise
+        except (Cancelled, StopIteration):
+            raise
+        except BaseException:
+            self._give_up()
+            raise
 
-    def _more(self) -> Any:
+    def _give_up(self) -> None:
+        self._window.stop()
+        self._ready = deque()
+        self._error = None
+
+    def _more(self) -> _R:
         """Return the first result of the next block that has one."""
         while not self._ready:
             error, self._error = self._error, None
@@ -182,8 +193,7 @@ class imap(Unique, Generic[_R_co]):  # noqa: N801  (used as a function)
         Waits out a cancellation of the caller. Again: does nothing. Any thread; not
         from fn or the input, which it waits for. A suspension point.
         """
-        self._ready = deque()
-        self._error = None
+        self._give_up()
         self._window.close()
 
     def __enter__(self) -> Self:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from importlib import import_module
-from threading import Lock
 from typing import Any
 
 from taskrt.parallel._arrays import (
@@ -19,6 +18,7 @@ from taskrt.parallel._arrays import (
     is_ufunc,
 )
 from taskrt.parallel._blocks import check_options, run_blocks
+from taskrt.sync import Lock
 
 # Bytes of a block, of all arrays and the result together, at most and at least. A block
 # fits the cache of a core, and what a function in Python makes on its way does, too. In
@@ -162,7 +162,8 @@ class _Results:
         self.dtype = None if dtype is None else numpy.dtype(dtype)  # if asked for
         self.array: Array | None = None
         self.nothing = False  # whether a call has returned None
-        self.lock = Lock()  # of the two
+        # Of the two. A finalizer may suspend the task that holds it.
+        self.lock = Lock()
 
     def use(self, out: Any, arrays: list[Array]) -> None:
         """Let the results go to an array of the caller's."""

@@ -89,7 +89,8 @@ def reduce(
     called once less often than there are items, `initial` included.
 
     Raises TypeError if there is neither an item nor `initial`, or for wrong options,
-    ValueError for others; the error of the first leaf in which op or map has failed;
+    ValueError for others; of the leaves in which op or map has failed the error of the
+    first;
     Cancelled. A suspension point and a checkpoint; any thread.
 
     >>> from taskrt import parallel

@@ -2,7 +2,7 @@
 
 import builtins
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -29,7 +29,7 @@ def filter(
     grain     the most items in a block, 1 or more; None: what takes 50 microseconds
     schedule  as for `for_range`
 
-    Raises the error of the first block in which pred has failed; TypeError and
+    Raises the error of pred, of the first block where there are several; TypeError and
     ValueError for wrong options; Cancelled. A suspension point and a checkpoint; any
     thread.
 
@@ -156,7 +156,9 @@ def min(
     -2
     """
     check_options("min()", grain, schedule)
-    return _pick(builtins.min, "min()", Leaves(iterable, grain, schedule), key, default)
+    leaves = Leaves(iterable, grain, schedule)
+    found: _T | _D = _pick(builtins.min, "min()", leaves, key, default)
+    return found
 
 
 def max(
@@ -177,7 +179,9 @@ def max(
     3
     """
     check_options("max()", grain, schedule)
-    return _pick(builtins.max, "max()", Leaves(iterable, grain, schedule), key, default)
+    leaves = Leaves(iterable, grain, schedule)
+    found: _T | _D = _pick(builtins.max, "max()", leaves, key, default)
+    return found
 
 
 def _pick(

@@ -94,7 +94,7 @@ def sort(
     the key run in parallel. Where comparisons contradict each other the order is the
     same for every number of threads, but not that of `sorted`.
 
-    Raises the error of the first part in which a comparison or the key has failed;
+    Raises the error of a comparison or the key, of the first part if several have;
     TypeError and ValueError for wrong options; AxisError of NumPy; Cancelled. A
     suspension point and a checkpoint; any thread. Source: H. Shi and J. Schaeffer,
     1992; of arrays, see `argsort` and `merge`.

@@ -6,8 +6,8 @@ Three parts, each a role:
   cuts them into blocks. There is one at a time, so that the input may be a generator;
   it waits for nothing but the input, so none is left when a map is given up.
 * A *block* is a task that calls the function for a few items. All are born into a scope
-  of the map's own, that of a family which is never entered: so they outlive the step of
-  the consumer that has let the input be pulled, and end together.
+  of the map's own, that of a family which is entered only to be closed: so they outlive
+  the step of the consumer that has let the input be pulled, and end together.
 * The *consumer* takes blocks when they have ended, and lets go of one when it comes for
   the next. It alone starts a puller where there is none.
 
@@ -18,6 +18,7 @@ another puller at each item, and ends, which wakes the consumer.
 """
 
 import contextvars
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
@@ -126,6 +127,9 @@ class Window(Generic[_R]):
         self._costs: deque[float] = deque(maxlen=4)  # ns an item, of the last blocks
         self._given: Block[_R] | None = None  # what the consumer is at
         self.stopped = False
+        self._pid = os.getpid()
+        self._closing = _core.Lock()
+        self._closed = False  # under that
 
     # ---- what subclasses know ------------------------------------------------------
 
@@ -148,6 +152,10 @@ class Window(Generic[_R]):
         raise NotImplementedError
 
     # ---- the consumer --------------------------------------------------------------
+
+    def is_parents(self) -> bool:
+        """Whether it was made before a fork: another thread may hold its locks then."""
+        return os.getpid() != self._pid
 
     def take(self) -> Block[_R] | None:
         """Return the next block, whose task has ended; None at the end of all.
@@ -290,7 +298,11 @@ class Window(Generic[_R]):
         with self._lock:
             loose = self._loose
             items = [loose.popleft() for _ in range(min(most, len(loose)))]
-            return bool(items) and self._start_block(items)
+            try:
+                return bool(items) and self._start_block(items)
+            except BaseException:  # there is no memory for a task
+                loose.extendleft(reversed(items))
+                raise
 
     def _start_block(self, items: list[Any]) -> bool:
         """Under the lock."""
@@ -329,14 +341,16 @@ class Window(Generic[_R]):
         """Stop, wait for what runs, and return the errors of blocks that were not
         taken. A suspension point, but no checkpoint."""
         self.stop()
+        if self.is_parents():
+            return []
+        with CancelScope(shield=True), self._closing:
+            if not self._closed:
+                # Its end waits for all that were born into it, and takes their end.
+                with self._family:
+                    pass
+                self._closed = True
         with self._lock:
             blocks = list(self._blocks())
-            puller = self._puller
-        tasks = [block.task for block in blocks]
-        if puller is not None:
-            tasks.append(puller)
-        with CancelScope(shield=True):
-            _core.wait(*tasks)
         self._source = iter(())
         self._loose.clear()
         errors = (block.error for block in blocks)

@@ -23,7 +23,6 @@ from taskrt import (
     fetch,
     move_on_after,
     parallel,
-    sleep,
     spawn,
     thread_id,
     yield_now,
@@ -93,9 +92,7 @@ def test_options_change_no_result(
     given_items = items if plain else iter(items)
     expected = list(map(str, items))
     assert list(parallel.imap(str, given_items, buffer=buffer, grain=grain)) == expected
-    again = parallel.imap(
-        str, iter(items), buffer=buffer, grain=grain, ordered=False
-    )
+    again = parallel.imap(str, iter(items), buffer=buffer, grain=grain, ordered=False)
     assert sorted(again) == sorted(expected)
 
 
@@ -315,7 +312,9 @@ def test_one_thread_goes_on_where_another_left_off() -> None:
     assert found == list(range(1, 1001))
 
 
-def test_a_plain_thread_needs_no_other(set_num_threads: Callable[[int], object]) -> None:
+def test_a_plain_thread_needs_no_other(
+    set_num_threads: Callable[[int], object],
+) -> None:
     """With one thread, main, which does nothing meanwhile."""
     set_num_threads(1)
     found: list[list[int]] = []
