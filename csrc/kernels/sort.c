@@ -23,8 +23,9 @@
 #include "kernels/sort_vector.h"
 
 enum {
-    /* Items. Up to here a row is sorted in cache at once. */
-    DIVIDED = 1 << 15,
+    /* Items. A row is divided from here on for several threads, which one thread would
+     * sort at once in a fifth less time. */
+    DIVIDED = 1 << 16,
     /* Parts of a row, which have counts of their own. */
     PARTS_MAX = 64,
     /* Bits of a cell's number. More cells than in a first-level cache are slower. */
@@ -413,7 +414,8 @@ trt_sort_row(trt_context *ctx, const trt_rank_kernel *kernel, const trt_order *o
                    : turn_part(NULL, 0, half, &t);
     }
     const job j = {kernel, order};
-    if (length <= DIVIDED && seen->high <= kernel->most) {
+    const size_t leaf = ctx ? DIVIDED : TRT_SORT_LEAF_MAX;
+    if (length <= leaf && seen->high <= kernel->most) {
         sort_leaf(&j, items, spare, length, true);
         return TRT_OK;
     }

@@ -329,7 +329,7 @@ check_long_rows(void)
     for (int pattern = 0; pattern < PATTERNS; pattern++) {
         for (int round = 0; round < 2; round++) {
             const trt_dtype dtype = (trt_dtype)(next_random() % TRT_DTYPES);
-            const size_t length = (1 << 15) + (size_t)(next_random() % 3) - 1;
+            const size_t length = (1 << 16) + (size_t)(next_random() % 3) - 1;
             check_sort(dtype, (enum pattern)pattern, length, round, true);
         }
         const trt_dtype dtype = (trt_dtype)(next_random() % TRT_DTYPES);

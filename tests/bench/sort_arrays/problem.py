@@ -1,4 +1,4 @@
-"""Random numbers of several types, two workers, against NumPy's own sorts.
+"""20,000,000 random numbers of several types, two workers, against NumPy's own sorts.
 
 NumPy's default sort picks the widest vectors that the processor has. On some of those
 it is then several times slower than with narrower ones, so that it is measured with
@@ -76,7 +76,7 @@ def rows(*, quick: bool) -> Iterator[Row]:
     wide = call_in_child("sort_arrays.problem:wide_features", 1)
     ways = [("serial", "default", []), ("serial_stable", "stable", [])]
     if wide:
-        ways.insert(1, ("serial", "default, no AVX-512", wide))
+        ways.insert(1, ("serial", "no AVX-512", wide))
     for dtype in DTYPES:
         for base, kind, features in ways:
             with without(features):
@@ -88,6 +88,6 @@ def rows(*, quick: bool) -> Iterator[Row]:
                     repeats=repeats,
                     workers=2,
                 )
-            what = f"sort({kind}) / kernel, {size:,} {dtype}, 2 workers"
+            what = f"{dtype}: sort({kind}) / kernel"
             budget = None if quick else BUDGETS.get((dtype, base))
             yield gain_row(what, sides, budget)
