@@ -34,7 +34,8 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 INSTALL_TASKRT := $(PIP_INSTALL) --no-build-isolation --no-deps \
     --config-settings build-dir=$(BUILD) --config-settings setup-args=-Dwerror=$(WERROR)
 demo-extras := numpy
-test-extras := test numpy cython progress sklearn $(if $(filter 3.13t,$(TAG)),,aio cffi numba)
+test-extras := test numpy cython blas progress sklearn \
+    $(if $(filter 3.13t,$(TAG)),,aio cffi numba)
 bench-extras := numpy $(if $(filter 3.13t,$(TAG)),,bench)
 lint-extras := lint
 docs-extras := docs

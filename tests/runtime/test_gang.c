@@ -19,7 +19,7 @@ static struct house {
     trt_thread threads[WORKERS_MOST];
     unsigned count;
     _Atomic(bool) stop;
-    _Atomic(uint64_t) taken;
+    _Atomic(uint64_t) taken, returns; /* items; and from sleep, by all workers */
     _Atomic(uint32_t) changes;
     _Atomic(bool) in_use[TRT_GANG_MAX]; /* numbers of jobs that run now */
 } house;
@@ -39,6 +39,7 @@ work_or_sleep(void *arg)
             trt_fetch_add_acq_rel(&house.taken, 1);
         } else {
             trt_worker_sleep(w, TRT_FOREVER, false, NULL);
+            trt_fetch_add_acq_rel(&house.returns, 1);
         }
     }
     trt_worker_stop_searching(w);
@@ -54,6 +55,7 @@ open_house(unsigned count)
     house.count = count;
     trt_store_relaxed(&house.stop, false);
     trt_store_relaxed(&house.taken, 0);
+    trt_store_relaxed(&house.returns, 0);
     trt_store_relaxed(&house.pool.running, count);
     for (unsigned i = 0; i < count; i++) {
         CHECK_EQ(trt_worker_init(&house.workers[i], &house.pool, TRT_WORKER_POOL), 0);
@@ -223,6 +225,56 @@ test_woken_worker_is_taken_and_finds_its_work(void)
     close_house();
 }
 
+/* An unpark is for the thread's own loop, also if a draft comes before the thread runs.
+ */
+static void
+test_unpark_before_the_draft_ends_the_sleep(void)
+{
+    open_house(1);
+    for (int i = 0; i < 200; i++) {
+        unsigned turns = 0;
+        wait_until_asleep(1);
+        const uint64_t before = trt_load_acquire(&house.returns);
+        trt_parker_unpark(&house.workers[0].parker);
+        run_meeting(&house.pool, 2);
+        while (trt_load_acquire(&house.returns) == before) {
+            check_spin(&turns);
+        }
+    }
+    close_house();
+}
+
+static void
+wait_for_items(void *pushed, uint32_t index, uint32_t number)
+{
+    unsigned turns = 0;
+    (void)index;
+    (void)number;
+    while (trt_load_acquire(&house.taken) < *(uint64_t *)pushed) {
+        check_spin(&turns);
+    }
+}
+
+/* One worker is in a gang until the other has taken the item, whichever of them the
+ * push has counted on. */
+static void
+test_duty_of_a_drafted_worker_is_passed_on(void)
+{
+    uint64_t random = check_random_start(0);
+    trt_worker pusher;
+    open_house(2);
+    CHECK_EQ(trt_worker_init(&pusher, &house.pool, TRT_WORKER_FOREIGN), 0);
+    for (uint64_t pushed = 1; pushed <= 20000 / CHECK_SLOWNESS; pushed++) {
+        check_delay(&random, check_random(&random, 10) == 0 ? 50000 : 1000);
+        CHECK_EQ(trt_worker_push(&pusher, &house), 0);
+        check_delay(&random, 300);
+        trt_gang_run(&house.hall, &house.pool, &house.roster, wait_for_items, &pushed,
+                     2);
+    }
+    trt_worker_destroy(&pusher);
+    close_house();
+}
+
 static void
 call_some(unsigned number, void *rounds)
 {
@@ -347,6 +399,8 @@ main(int argc, char **argv)
     RUN(test_sleeping_workers_run_the_jobs);
     RUN(test_workers_stay_for_the_next_gang);
     RUN(test_woken_worker_is_taken_and_finds_its_work);
+    RUN(test_unpark_before_the_draft_ends_the_sleep);
+    RUN(test_duty_of_a_drafted_worker_is_passed_on);
     RUN(test_stampede_of_callers);
     RUN(test_no_push_is_lost);
     RUN(test_no_gang_runs_while_the_hall_is_closed);
