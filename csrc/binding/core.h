@@ -42,6 +42,8 @@ typedef struct ScopeObject ScopeObject;
 typedef struct Fiber Fiber;
 typedef struct Worker Worker;
 
+#include "lineage.h"
+
 /* ---- Task ------------------------------------------------------------------------ */
 
 /* A flag beside those of the runtime, constant after spawn: `context` came from the
@@ -96,8 +98,9 @@ struct TaskObject {
      * a hint: NULL until its runner has got to it. */
     _Atomic(Fiber *) fiber;
     _Atomic(uint64_t) id; /* 0 until somebody asks; then constant */
-    uint32_t generation;  /* of the process that spawned it, see fork in lifecycle.c */
-    PyObject *scratch;    /* args[-1], which vectorcall may overwrite during the call */
+    Lineage lineage;
+    uint32_t generation; /* of the process that spawned it, see fork in lifecycle.c */
+    PyObject *scratch;   /* args[-1], which vectorcall may overwrite during the call */
     PyObject *args[];
 };
 
@@ -255,6 +258,8 @@ struct Worker {
     trt_strand *calls;   /* strands that want to call Python and have no stack for it */
     trt_strand *hosting; /* the one that the task which is started now shall host */
     Fiber root;          /* the thread's own stack */
+    Lineage lineage;     /* of what runs in no task */
+    Lineage stray;       /* of what runs aside, see lineage_step_aside */
     Fiber hub;           /* the pool thread's own stack, or main's hub greenlet */
     Fiber *current;      /* whose stack is in use */
     trt_inbox_node *ready_head, *ready_tail;

@@ -15,6 +15,7 @@ struct Fiber {
     Fiber *next_idle;       /* runners that wait for a task */
     const void *frames;     /* what trt_py_frames_begin says on its own greenlet; NULL:
                              * not known. Not kept for foreign threads */
+    uintptr_t aside;        /* 0, or 1 + the task that what runs is no part of */
     const void *place;      /* foreign root: greenlet that its tasks run on */
     uint32_t cancels;       /* of tasks that follow others, one within another */
     struct LateCancel *late_cancels; /* put off until those are done */

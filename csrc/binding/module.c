@@ -251,6 +251,10 @@ static PyMethodDef functions[] = {
     {"_call_report", (PyCFunction)(void (*)(void))core_call_report, METH_FASTCALL,
      "For blocking_calls."},
     {"_locals", core_locals, METH_NOARGS, "For locals."},
+    {"_random_key", core_random_key, METH_NOARGS, "For randoms."},
+    {"_random_child", core_random_child, METH_NOARGS, "For randoms."},
+    {"_seed_random", core_seed_random, METH_O, "For randoms."},
+    {"_aside", FAST(core_aside), "For parallel."},
     {"fetch", FAST(core_fetch), fetch_doc},
     {"wait", FAST(core_wait), wait_doc},
     {"current_task", core_current_task, METH_NOARGS, current_task_doc},
@@ -451,7 +455,7 @@ core_exec(PyObject *module)
         get_names(state) < 0 || add_primitives(module, state) < 0 ||
         get_errors(state) < 0 || get_inherit(state) < 0 ||
         PyModule_AddStringConstant(module, "__version__", TASKRT_VERSION) < 0 ||
-        capi_add(module) < 0) {
+        lineage_init() < 0 || capi_add(module) < 0) {
         return -1;
     }
     core = state;

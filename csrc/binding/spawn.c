@@ -18,10 +18,12 @@ count_new(Worker *w, TaskObject *task)
     trt_count(&w->base.counters.spawned);
 }
 
-/* Whom main leaves it to, see TASK_FOREIGN: as who spawns it. */
+/* What a task has from the one that spawns it: random numbers, and whom main leaves it
+ * to, see TASK_FOREIGN. */
 static void
-inherit_foreign(Worker *w, TaskObject *task)
+inherit(Worker *w, TaskObject *task)
 {
+    lineage_inherit(&task->lineage, lineage_here(w));
     const TaskObject *const parent = w->current->task;
     if (parent ? task_flag(parent, TASK_FOREIGN) : w->base.kind == TRT_WORKER_FOREIGN) {
         trt_task_set_flags(&task->base, TASK_FOREIGN);
@@ -52,7 +54,7 @@ static PyObject *
 submit(Worker *w, TaskObject *task)
 {
     count_new(w, task);
-    inherit_foreign(w, task);
+    inherit(w, task);
     if (enqueue(w, task)) {
         Py_DECREF(task);
         return PyErr_NoMemory();
@@ -130,7 +132,7 @@ spawn_born(Worker **worker, ScopeObject *scope, PyObject *const *args, Py_ssize_
         debug_note_spawn(task);
     }
     count_new(w, task);
-    inherit_foreign(w, task);
+    inherit(w, task);
     return task;
 }
 
@@ -171,7 +173,7 @@ spawn_held(long how, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
     trt_task_set_flags(&task->base,
                        TASK_HELD | (how & MAKE_LAZY ? (uint32_t)TASK_LAZY : 0u) |
                            (how & MAKE_DETACHED ? (uint32_t)TRT_TASK_DETACHED : 0u));
-    inherit_foreign(w, task);
+    inherit(w, task);
     if (how & MAKE_FOREIGN && trt_load_relaxed(&core->threads) > 1) {
         trt_task_set_flags(&task->base, TASK_FOREIGN);
     }

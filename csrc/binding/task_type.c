@@ -342,7 +342,13 @@ callback_wake(trt_waiter *waiter)
 {
     Callback *const callback = (Callback *)waiter;
     PyObject *const error = PyErr_Occurred() ? trt_py_take_error() : NULL;
+    Worker *const w = worker_current;
+    Fiber *const fiber = w ? w->current : NULL;
+    const uintptr_t aside = fiber ? lineage_step_aside(fiber) : 0;
     callback_run(callback->fn, callback->task);
+    if (fiber) {
+        fiber->aside = aside;
+    }
     if (error) {
         trt_py_set_error(error);
     }

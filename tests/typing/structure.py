@@ -1,9 +1,13 @@
 """What the type checkers must say of groups, scopes and waits. Checked, never run."""
 
+from random import Random
 from typing import assert_type
+
+from numpy.random import Generator
 
 from taskrt import (
     CancelScope,
+    RandomStreams,
     Task,
     TaskGroup,
     TaskLocal,
@@ -13,8 +17,11 @@ from taskrt import (
     fetch_all,
     join,
     move_on_after,
+    numpy_random,
     race,
+    random,
     run_blocking,
+    seed_random,
     spawn,
     spawn_after,
     spawn_later,
@@ -72,6 +79,13 @@ assert_type(spawn_after(tasks, count, "5"), Task[int])
 assert_type(spawn_after(tasks[0], count, "5"), Task[int])
 assert_type(spawn_later(0.5, count, "5", base=2), Task[int])
 assert_type(Timer(1, print, "text", interval=None).cancel(), bool)
+
+assert_type(random(), Random)
+assert_type(numpy_random(), Generator)
+assert_type(RandomStreams("seed")[3], Random)
+assert_type(RandomStreams().numpy(3), Generator)
+seed_random(b"seed")
+seed_random(1.5)  # type: ignore[arg-type]
 
 local = TaskLocal(empty)
 assert_type(local.get(), str)
