@@ -55,6 +55,7 @@ PUBLIC_NAMES = [
     "get_include",
     "info",
     "join",
+    "limit",
     "move_on_after",
     "notify_closing",
     "num_threads",

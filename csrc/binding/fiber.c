@@ -392,6 +392,7 @@ fiber_start_task(Worker *w, TaskObject *task)
         fiber = runner_create(w);
         if (!fiber) {
             PyObject *const error = trt_py_take_error();
+            limit_withdraw(w);
             task_conclude(task, TRT_TASK_FAILED, error);
             Py_DECREF(task);
             return;

@@ -17,6 +17,7 @@ fork_in_child(void)
     trt_mutex_reinit_after_fork(&core->waits);
     trt_mutex_reinit_after_fork(&core->life);
     trt_mutex_reinit_after_fork(&core->contexts);
+    limit_forget();
     worker_current = NULL;
     trt_store_relaxed(&core->main_ident, PyThread_get_thread_ident());
     core->pool = NULL;

@@ -24,6 +24,9 @@ enum {
 typedef struct Lineage {
     uint64_t key[2];
     uint32_t count; /* of children so far, see LINEAGE_UNSETTLED */
+    /* Of a task: of the process that spawned it, see fork in lifecycle.c. Here, where
+     * there is room. */
+    uint32_t generation;
 } Lineage;
 
 /* See that the key is its own, and if it is, begin numbers from 1 again with another.

@@ -144,9 +144,18 @@ drive(Worker *w, trt_strand *s)
         switch (why) {
         case TRT_STRAND_ENDED:
             return;
-        case TRT_STRAND_WAITS:
+        case TRT_STRAND_WAITS: {
+            Fiber *const fiber = w->current;
+            LimitObject *const held = fiber->held;
+            if (held) {
+                limit_leave(fiber);
+            }
             (s->host_sleeps ? sleep_until_resumed : park_until_resumed)(w, s);
+            if (held) {
+                (void)limit_rejoin(fiber, held); /* an error stays set */
+            }
             break;
+        }
         case TRT_STRAND_CALLS:
             call_python(w, s);
             break;

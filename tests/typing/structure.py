@@ -16,6 +16,7 @@ from taskrt import (
     fail_after,
     fetch_all,
     join,
+    limit,
     move_on_after,
     numpy_random,
     race,
@@ -79,6 +80,11 @@ assert_type(spawn_after(tasks, count, "5"), Task[int])
 assert_type(spawn_after(tasks[0], count, "5"), Task[int])
 assert_type(spawn_later(0.5, count, "5", base=2), Task[int])
 assert_type(Timer(1, print, "text", interval=None).cancel(), bool)
+
+with limit(2) as narrow:
+    assert_type(narrow, limit)
+    assert_type(narrow.n, int)
+limit(1.5)  # type: ignore[arg-type]
 
 assert_type(random(), Random)
 assert_type(numpy_random(), Generator)
