@@ -31,7 +31,7 @@ C_FILES = sorted(set(ROOT.glob("docs/**/*.c")) - set(ROOT.glob("docs/_build/**/*
 C_BLOCK = re.compile(r"^```c\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["taskrt", *MODULES])
+@pytest.mark.parametrize("name", ["taskrt", "taskrt.parallel", *MODULES])
 def test_examples_of_module_hold(name: str) -> None:
     if "numba" in name:
         pytest.importorskip("numba", "0.63")

@@ -214,6 +214,10 @@ int wait_raise_given_twice(const char *method, const char *name, Py_ssize_t plac
 PyObject *core_fetch(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *core_wait(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *core_yield_now(PyObject *, PyObject *);
+/* _take_turn(): a checkpoint of a loop, where those go on that it has held up for long.
+ */
+PyObject *core_take_turn(PyObject *, PyObject *);
+PyObject *core_call_each(PyObject *, PyObject *); /* loops.c */
 PyObject *core_sleep(PyObject *, PyObject *);
 PyObject *core_wait_readable(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *core_wait_writable(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);

@@ -241,6 +241,8 @@ static PyMethodDef functions[] = {
      NULL},
     {"_condition_wake", (PyCFunction)(void (*)(void))core_condition_wake, METH_FASTCALL,
      NULL},
+    {"_take_turn", core_take_turn, METH_NOARGS, "For parallel."},
+    {"_call_each", core_call_each, METH_VARARGS, "For parallel."},
     {"_value_of", core_value_of, METH_O, "For groups."},
     {"_spares", core_spares, METH_NOARGS, "For tests."},
     {"_blocking_begin", core_blocking_begin, METH_NOARGS, "For blocking_calls."},

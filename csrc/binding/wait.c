@@ -335,14 +335,25 @@ wait_yield(Worker *w)
     return status;
 }
 
-/* After a task has run as a call: let those go on that this has held up for long. As
- * wait_for. */
+/* Between two calls that may have held up others for long: let those go on. As
+ * wait_for.
+ */
 static int
 share_thread(Worker *w)
 {
     const bool yields =
         w->base.kind != TRT_WORKER_FOREIGN && hub_owes_turn(w) && fiber_can_switch(w);
     return yields && wait_yield(w) < 0 ? -1 : 1;
+}
+
+PyObject *
+core_take_turn(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    Worker *const w = worker_current;
+    if (w && (wait_checkpoint(w->current) < 0 || share_thread(w) < 0)) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
 }
 
 int

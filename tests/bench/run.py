@@ -35,6 +35,8 @@ PROBLEMS = (
     "fib_levels",
     "fib_cutoff",
     "tiny_map",
+    "parallel_map",
+    "nested_map",
     "switch",
     "suspend",
     "ping_pong",
