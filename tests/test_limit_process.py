@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
-from support.child import run_script
+from support.child import Child, run_script
 
 pytestmark = pytest.mark.isolated
 
@@ -121,3 +122,33 @@ def test_a_forked_child_has_no_limit(threads: str) -> None:
         env={"TASKRT_NUM_THREADS": threads},
         options=["-W", "ignore::DeprecationWarning"],
     )
+
+
+@pytest.mark.parametrize("threads", "12")
+def test_ctrl_c_does_not_wait_for_a_place(threads: str) -> None:
+    script = """
+    import os, threading, time
+    from taskrt import fetch, limit, sleep, spawn
+
+    def holds():
+        ready.wait()
+        with busy:
+            os.write(1, b"ready\\n")  # print() holds a lock that Ctrl-C may find taken
+            time.sleep(60)  # reaches no checkpoint, and keeps the place
+
+    ready, busy = threading.Event(), threading.Lock()
+    with limit(1):
+        tasks = [spawn(holds) for _ in range(3)]
+        ready.set()
+        try:
+            sleep(0.001)
+            fetch(tasks[0])
+        except KeyboardInterrupt:
+            os.write(1, b"interrupted\\n")
+            os._exit(3)
+    """
+    with Child(script, env={"TASKRT_NUM_THREADS": threads}) as child:
+        child.wait_for_line("ready")
+        child.send_signal(signal.SIGINT)
+        result = child.finish(expect=3)
+    assert "interrupted" in result.stdout

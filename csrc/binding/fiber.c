@@ -91,7 +91,13 @@ void
 fiber_interrupt(Fiber *fiber, wake_reason reason)
 {
     Worker *const w = fiber->worker;
-    if (!wait_interrupt(fiber, reason) && w->wants_quiet && fiber == &w->root) {
+    if (wait_interrupt(fiber, reason)) {
+        return;
+    }
+    if (reason == WAKE_SIGNAL) {
+        limit_interrupt(fiber);
+    }
+    if (w->wants_quiet && fiber == &w->root) {
         w->wants_quiet = false;
         fiber_ready_push(w, fiber);
     }

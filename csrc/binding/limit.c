@@ -334,12 +334,37 @@ wait_for_place(Fiber *fiber, LimitObject *full, bool again)
     return wait_end_unheard(fiber->worker, wait, waits);
 }
 
+void
+limit_interrupt(Fiber *fiber)
+{
+    Roused roused = {.stacks = NULL};
+    trt_mutex_lock(&core->limits);
+    if (fiber->awaits_place) {
+        Fiber **link = &fiber->worker->placeless;
+        while (*link != fiber) {
+            link = &(*link)->next_placeless;
+        }
+        rouse_stack_locked(link, &roused);
+    }
+    trt_mutex_unlock(&core->limits);
+    deliver(&roused);
+}
+
+/* Whether main is to raise what a signal has brought, and must not be held up. */
+static bool
+is_interrupted(const Fiber *fiber)
+{
+    const Worker *const w = fiber->worker;
+    return w->base.kind == TRT_WORKER_MAIN && fiber == &w->root &&
+           (w->interrupted || w->interrupt_error || PyErr_Occurred());
+}
+
 int
 limit_rejoin(Fiber *fiber, LimitObject *to)
 {
     int status = 0;
     bool again = false;
-    LimitObject *full = try_change(fiber, to, false);
+    LimitObject *full = try_change(fiber, to, is_interrupted(fiber));
     if (!full) {
         return 0;
     }
@@ -348,18 +373,15 @@ limit_rejoin(Fiber *fiber, LimitObject *to)
         limit_leave(fiber); /* nobody who waits has places */
     }
     while (full) {
+        bool forced = false;
         if (wait_for_place(fiber, full, again) < 0) {
-            const bool no_memory = PyErr_ExceptionMatches(PyExc_MemoryError);
+            forced = is_interrupted(fiber) || PyErr_ExceptionMatches(PyExc_MemoryError);
             PyObject *const late = trt_py_take_error();
             Py_XSETREF(error, late);
             status = -1;
-            if (no_memory) {
-                (void)try_change(fiber, to, true);
-                break;
-            }
         }
         again = true;
-        full = try_change(fiber, to, false);
+        full = try_change(fiber, to, forced);
     }
     if (error) {
         trt_py_set_error(error);

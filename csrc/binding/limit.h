@@ -36,15 +36,17 @@ struct LimitObject {
 
 /* Give back the places of what runs on the fiber, before it waits. */
 void limit_leave(Fiber *fiber);
-/* Have the places of `to` and no others, once there are some; NULL: none. 0; or −1 with
- * an error that came meanwhile, and the places. Keeps an error that is set. A
- * suspension point. */
+/* Have the places of `to` and no others, once there are some, and for Ctrl-C at once;
+ * NULL: none. 0; or −1 with an error that came meanwhile, and the places. Keeps an
+ * error that is set. A suspension point. */
 int limit_rejoin(Fiber *fiber, LimitObject *to);
 /* Let one who waits for a place that the fiber has go first. 1: somebody did; 0: nobody
  * waits; −1 as above. A suspension point. */
 int limit_yield(Fiber *fiber);
 /* The same at once, be there places or not. */
 void limit_rejoin_now(Fiber *fiber, LimitObject *to);
+/* Have a stack of this thread that waits for a place look why: a signal has come. */
+void limit_interrupt(Fiber *fiber);
 
 /* What became of a task under a limit that was taken from a queue. */
 typedef enum limit_admission {
