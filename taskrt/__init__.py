@@ -18,6 +18,7 @@ from taskrt.errors import (
 )
 from taskrt.groups import TaskGroup
 from taskrt.locals import OncePerTask, TaskLocal
+from taskrt.randoms import RandomStreams, numpy_random, random, seed_random
 from taskrt.runtime import (
     available_cpus,
     get_include,
@@ -52,6 +53,7 @@ from taskrt.tasks import (
     checkpoint,
     current_task,
     fetch,
+    limit,
     notify_closing,
     sleep,
     spawn,
@@ -87,6 +89,7 @@ __all__ = [
     "OncePerTask",
     "Queue",
     "RLock",
+    "RandomStreams",
     "Semaphore",
     "ShutDown",
     "Spawner",
@@ -108,12 +111,16 @@ __all__ = [
     "get_include",
     "info",
     "join",
+    "limit",
     "move_on_after",
     "notify_closing",
     "num_threads",
+    "numpy_random",
     "once",
     "race",
+    "random",
     "run_blocking",
+    "seed_random",
     "select",
     "set_num_threads",
     "shutdown",

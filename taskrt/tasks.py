@@ -12,6 +12,7 @@ __all__ = [
     "checkpoint",
     "current_task",
     "fetch",
+    "limit",
     "notify_closing",
     "sleep",
     "spawn",
@@ -28,6 +29,7 @@ cancel_requested = _core.cancel_requested
 checkpoint = _core.checkpoint
 current_task = _core.current_task
 fetch = _core.fetch
+limit = _core.limit
 notify_closing = _core.notify_closing
 sleep = _core.sleep
 spawn = _core.spawn

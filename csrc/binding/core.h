@@ -39,8 +39,11 @@ extern void **trt_greenlet_api;
 
 typedef struct TaskObject TaskObject;
 typedef struct ScopeObject ScopeObject;
+typedef struct LimitObject LimitObject;
 typedef struct Fiber Fiber;
 typedef struct Worker Worker;
+
+#include "lineage.h"
 
 /* ---- Task ------------------------------------------------------------------------ */
 
@@ -59,6 +62,7 @@ enum {
     TASK_REPORTS = TRT_TASK_FIRST_OWN_FLAG << 4,  /* a failure that nobody observes */
     TASK_LAZY = TRT_TASK_FIRST_OWN_FLAG << 6,     /* held until schedule(), or a wait */
     TASK_LEFT = TRT_TASK_FIRST_OWN_FLAG << 7,     /* its thread ended in the middle */
+    TASK_ROUSED = TRT_TASK_FIRST_OWN_FLAG << 8,   /* its turn under a limit has come */
 };
 
 /* A task. Not tracked by the collector while a queue or a thread holds it, since it
@@ -96,8 +100,9 @@ struct TaskObject {
      * a hint: NULL until its runner has got to it. */
     _Atomic(Fiber *) fiber;
     _Atomic(uint64_t) id; /* 0 until somebody asks; then constant */
-    uint32_t generation;  /* of the process that spawned it, see fork in lifecycle.c */
-    PyObject *scratch;    /* args[-1], which vectorcall may overwrite during the call */
+    LimitObject *limit;   /* that it was spawned under, owned, constant; NULL: none */
+    Lineage lineage;
+    PyObject *scratch; /* args[-1], which vectorcall may overwrite during the call */
     PyObject *args[];
 };
 
@@ -224,6 +229,7 @@ bool fetch_was_interrupted(Worker *w, TaskObject *task);
 #include "scope.h"
 
 #include "fiber.h"
+#include "limit.h"
 
 /* ---- the hub (hub.c) ------------------------------------------------------------- */
 
@@ -261,6 +267,8 @@ struct Worker {
     trt_strand *calls;   /* strands that want to call Python and have no stack for it */
     trt_strand *hosting; /* the one that the task which is started now shall host */
     Fiber root;          /* the thread's own stack */
+    Lineage lineage;     /* of what runs in no task */
+    Lineage stray;       /* of what runs aside, see lineage_step_aside */
     Fiber hub;           /* the pool thread's own stack, or main's hub greenlet */
     Fiber *current;      /* whose stack is in use */
     trt_inbox_node *ready_head, *ready_tail;
@@ -269,11 +277,15 @@ struct Worker {
     Fiber *unused;  /* records of runners that have ended; never freed, since
                      * others may look at one through a task's `fiber` */
     size_t runner_count, idle_count;
-    TaskObject *handoff;   /* claimed task for the runner that is switched to; owned */
-    Fiber *starting;       /* runner that is started now */
-    trt_deque pinned;      /* pinned tasks that have not started; owner only */
-    char *stack_floor;     /* below this address, tasks do not run inline */
-    PyThreadState *tstate; /* main and pool threads */
+    TaskObject *admitted; /* that a limit has a place for, and is run next; borrowed */
+    Fiber *lent_fiber;    /* on loan: that runs the event loop, */
+    LimitObject *lent_held; /* and whose places it has given up, owned; or NULL */
+    Fiber *placeless;       /* its stacks that wait for places, under core->limits */
+    TaskObject *handoff;    /* claimed task for the runner that is switched to; owned */
+    Fiber *starting;        /* runner that is started now */
+    trt_deque pinned;       /* pinned tasks that have not started; owner only */
+    char *stack_floor;      /* below this address, tasks do not run inline */
+    PyThreadState *tstate;  /* main and pool threads */
     _Atomic(unsigned long) thread_ident; /* pool threads: Python's name of the thread */
     int32_t id;                          /* 0 main, 1… pool threads, −1 foreign */
     bool is_joined; /* foreign: the interpreter waits for this thread at exit */
@@ -339,11 +351,13 @@ typedef struct Core {
     PyObject *sigint;                                                 /* needed */
 
     trt_pool *pool;
-    trt_mutex waits;    /* who waits for what, and all native work; a leaf */
-    trt_work *works;    /* all native work; under core->waits */
-    uint64_t searches;  /* for circles so far; the same */
-    trt_mutex contexts; /* entering and leaving contexts that users gave; a leaf */
-    trt_mutex life;     /* start, stop, resize, adopt; pool->lock inside */
+    trt_mutex waits;         /* who waits for what, and all native work; a leaf */
+    trt_work *works;         /* all native work; under core->waits */
+    uint64_t searches;       /* for circles so far; the same */
+    trt_mutex limits;        /* places of limits, and who waits for them; a leaf */
+    LimitObject *all_limits; /* that were entered; under core->limits */
+    trt_mutex contexts;      /* entering and leaving contexts that users gave; a leaf */
+    trt_mutex life;          /* start, stop, resize, adopt; pool->lock inside */
     _Atomic(uint32_t) generation; /* of this process; a fork makes it larger */
     _Atomic(uint64_t) last_id;
     _Atomic(uint32_t) threads; /* N as configured; 0 while not started */

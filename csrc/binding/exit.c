@@ -277,6 +277,10 @@ stop_hub(Worker *w)
 static bool
 end_runtime(Worker *w, bool patient, uint64_t deadline)
 {
+    LimitObject *const held = w->root.held; /* inside of a limit that goes on */
+    if (held) {
+        limit_leave(&w->root);
+    }
     trt_store_seq_cst(&core->closing, true);
     lifecycle_unpark_all(); /* detached tasks that wait are cancelled now */
     if (patient && work_until_quiet(w, deadline) < 0) {
@@ -304,6 +308,7 @@ end_runtime(Worker *w, bool patient, uint64_t deadline)
     const bool ended =
         stop_threads(w, bounded ? trt_clock_now_ns() + GRACE_NS : TRT_FOREVER);
     stop_hub(w);
+    limit_rejoin_now(&w->root, held);
     return ended;
 }
 

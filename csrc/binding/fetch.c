@@ -212,6 +212,21 @@ core_wait(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
     Py_RETURN_TRUE;
 }
 
+/* Let other threads run. */
+static PyObject *
+yield_thread(Worker *w, Fiber *fiber)
+{
+    /* What could not start when it was pushed has woken nobody. */
+    LimitObject *const held = trt_deque_size(&w->base.deque) > 0 ? fiber->held : NULL;
+    if (held) {
+        limit_leave(fiber);
+    }
+    Py_BEGIN_ALLOW_THREADS trt_thread_yield();
+    Py_END_ALLOW_THREADS return held && limit_rejoin(fiber, held) < 0
+        ? NULL
+        : Py_NewRef(Py_False);
+}
+
 PyObject *
 core_yield_now(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
@@ -220,9 +235,13 @@ core_yield_now(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
         return NULL;
     }
     Fiber *const fiber = w->current;
+    LimitObject *const held = fiber->held;
+    const int yielded = held ? limit_yield(fiber) : 0;
+    if (yielded) {
+        return yielded < 0 || wait_checkpoint(fiber) < 0 ? NULL : Py_NewRef(Py_True);
+    }
     if (w->base.kind == TRT_WORKER_FOREIGN || !fiber_can_switch(w)) {
-        Py_BEGIN_ALLOW_THREADS trt_thread_yield();
-        Py_END_ALLOW_THREADS Py_RETURN_FALSE;
+        return yield_thread(w, fiber);
     }
     if (!fiber_has_others(w)) {
         Py_RETURN_FALSE;

@@ -91,7 +91,13 @@ void
 fiber_interrupt(Fiber *fiber, wake_reason reason)
 {
     Worker *const w = fiber->worker;
-    if (!wait_interrupt(fiber, reason) && w->wants_quiet && fiber == &w->root) {
+    if (wait_interrupt(fiber, reason)) {
+        return;
+    }
+    if (reason == WAKE_SIGNAL) {
+        limit_interrupt(fiber);
+    }
+    if (w->wants_quiet && fiber == &w->root) {
         w->wants_quiet = false;
         fiber_ready_push(w, fiber);
     }
@@ -392,6 +398,7 @@ fiber_start_task(Worker *w, TaskObject *task)
         fiber = runner_create(w);
         if (!fiber) {
             PyObject *const error = trt_py_take_error();
+            limit_withdraw(w);
             task_conclude(task, TRT_TASK_FAILED, error);
             Py_DECREF(task);
             return;

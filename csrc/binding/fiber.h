@@ -11,6 +11,9 @@ struct Fiber {
     PyGreenlet *greenlet;   /* owned; root: the one that waits, while it waits */
     TaskObject *task;       /* innermost task that runs here, borrowed */
     ScopeObject *scope;     /* innermost scope of what runs here, or NULL */
+    LimitObject *limit;     /* in force for what runs here, or NULL; see limit.h */
+    LimitObject *held;      /* whose places it has, with those around that, or NULL */
+    uintptr_t aside;        /* 0, or 1 + the task that what runs is no part of */
     Fiber *previous, *next; /* all runners of the worker */
     Fiber *next_idle;       /* runners that wait for a task */
     const void *frames;     /* what trt_py_frames_begin says on its own greenlet; NULL:
@@ -19,6 +22,10 @@ struct Fiber {
     uint32_t cancels;       /* of tasks that follow others, one within another */
     struct LateCancel *late_cancels; /* put off until those are done */
     wake_reason reason;              /* of the last wait that was cut short */
+    /* Guarded by core->limits: */
+    LimitObject *awaits_place; /* in which limit, or NULL */
+    Wait *place_wait;
+    Fiber *next_placeless; /* in the list of its worker */
     /* Guarded by core->waits: */
     trt_work *work;      /* native work that runs here, innermost first, or NULL */
     trt_work *serves;    /* native work that `host` here calls Python for, or NULL */

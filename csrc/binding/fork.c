@@ -12,10 +12,12 @@ fork_in_child(void)
     trt_fetch_add_relaxed(&core->generation, 1);
     core->parents_main = core->main;
     parents_pool = core->pool;
+    lineage_fork_in_child();
     imports_on_fork();
     trt_mutex_reinit_after_fork(&core->waits);
     trt_mutex_reinit_after_fork(&core->life);
     trt_mutex_reinit_after_fork(&core->contexts);
+    limit_forget();
     worker_current = NULL;
     trt_store_relaxed(&core->main_ident, PyThread_get_thread_ident());
     core->pool = NULL;

@@ -142,6 +142,14 @@ hub_next_task(Worker *w)
             }
         } else if (exit_cancels_task(task)) {
             task_cancel_pending(task);
+        } else if (task->limit && !task_flag(task, TRT_TASK_PINNED)) {
+            const limit_admission admission = limit_admit(w, task);
+            if (admission == LIMIT_ADMITTED) {
+                return task;
+            }
+            if (admission == LIMIT_KEPT) {
+                continue;
+            }
         } else if (trt_task_claim(&task->base)) {
             if (!task_flag(task, TRT_TASK_PINNED) ||
                 trt_load_relaxed(&task->pinned_to) == w) {
@@ -255,6 +263,7 @@ cancel_for_exit(Worker *w, uint32_t which)
 {
     trt_store_release(&w->cancel_seen, which); /* [cancel-seen] */
     if (which == EXIT_CANCELS_ALL) {
+        limit_open_all();
         fiber_cancel_all(w);
     } else {
         fiber_cancel_detached(w);

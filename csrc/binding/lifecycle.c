@@ -80,6 +80,8 @@ worker_create_locked(trt_worker_kind kind, int32_t id)
     trt_crew_init(&w->crew, &w->base, native_take_call);
     w->root.worker = w->hub.worker = w;
     w->root.timer.index = TRT_TIMER_IDLE;
+    lineage_begin(&w->lineage);
+    lineage_begin(&w->stray);
     return w;
 }
 
@@ -344,7 +346,7 @@ static void
 prepare_process(void)
 {
     pthread_key_create(&thread_end_key, on_thread_end);
-    pthread_atfork(NULL, NULL, fork_in_child);
+    pthread_atfork(lineage_prepare_fork, NULL, fork_in_child);
 }
 
 void
@@ -521,11 +523,13 @@ worker_adopt(void)
     if (!is_main && core->free_foreign) {
         w = core->free_foreign;
         core->free_foreign = w->next_free;
+        lineage_begin(&w->lineage);
     } else {
         w = worker_create_locked(is_main ? TRT_WORKER_MAIN : TRT_WORKER_FOREIGN,
                                  is_main ? 0 : -1);
         error = !w ? -ENOMEM : is_main ? trt_parker_enable_signals(&w->base.parker) : 0;
         if (!error && is_main) {
+            lineage_begin_main(&w->lineage);
             core->main = w;
             trt_fetch_add_relaxed(&core->pool->running, 1);
         }

@@ -48,6 +48,33 @@ has_own(Worker *w)
     return fiber_any_ready(w) || w->calls || trt_deque_size(&w->pinned) > 0;
 }
 
+/* What sleeps in a selector does not run: others may have its places, until the thread
+ * is on loan no more. */
+static void
+give_up_places(Worker *w)
+{
+    Fiber *const fiber = w->current;
+    if (fiber->held) {
+        w->lent_fiber = fiber;
+        w->lent_held = (LimitObject *)Py_NewRef((PyObject *)fiber->held);
+        limit_leave(fiber);
+    }
+}
+
+/* 0 or −1. */
+static int
+take_places_back(Worker *w)
+{
+    LimitObject *const held = w->lent_held;
+    int status = 0;
+    w->lent_held = NULL;
+    if (held && w->current == w->lent_fiber && !w->lent_fiber->held) {
+        status = limit_rejoin(w->lent_fiber, held);
+    }
+    Py_XDECREF((PyObject *)held);
+    return status;
+}
+
 /* _lend(): lend this thread to the event loop that runs on it, until end() of what is
  * returned. */
 PyObject *
@@ -71,6 +98,9 @@ core_lend(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
         Py_DECREF(self);
         return NULL;
     }
+    if (before == 0) {
+        give_up_places(w);
+    }
     self->worker = w;
     self->fd = trt_parker_lent_fd(&w->base.parker);
     if (has_own(w) || fiber_suspended(w) > 0 || native_can_go_on(w)) {
@@ -85,19 +115,25 @@ static PyObject *
 loan_end(LoanObject *self, PyObject *Py_UNUSED(ignored))
 {
     Worker *const w = self->worker;
+    int status = 0;
     self->worker = NULL;
     if (w && self->generation == trt_load_relaxed(&core->generation) &&
         trt_parker_take_back(&w->base.parker) == 1) {
         end(w);
+        status = w == worker_current ? take_places_back(w) : 0;
     }
-    Py_RETURN_NONE;
+    return status < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static void
 loan_dealloc(LoanObject *self)
 {
     PyTypeObject *const type = Py_TYPE(self);
-    Py_DECREF(loan_end(self, NULL));
+    PyObject *const done = loan_end(self, NULL);
+    if (!done) {
+        PyErr_WriteUnraisable((PyObject *)self);
+    }
+    Py_XDECREF(done);
     PyObject_Free(self);
     Py_DECREF(type);
 }
@@ -116,6 +152,10 @@ give_turns(Worker *w)
     if (stepped) {
         trt_task_ready(&task->base);
     }
+    LimitObject *const held = self->held; /* the loop's, while it awaits no task */
+    if (held) {
+        limit_leave(self);
+    }
     Suspended suspended;
     context_suspend(PyThreadState_Get(), &suspended);
     w->own_only = true;
@@ -129,6 +169,9 @@ give_turns(Worker *w)
     context_resume(&suspended);
     if (stepped) {
         wait_resume_task(task);
+    }
+    if (held && limit_rejoin(self, held) < 0) {
+        status = -1;
     }
     if (self == &w->root && signals_resume_root(w) < 0) {
         status = -1;

@@ -259,6 +259,10 @@ static PyMethodDef functions[] = {
     {"_blas_state", core_blas_state, METH_NOARGS, "For interop.blas."},
     {"_openmp_limit", core_openmp_limit, METH_VARARGS, "For interop.blas."},
     {"_locals", core_locals, METH_NOARGS, "For locals."},
+    {"_random_key", core_random_key, METH_NOARGS, "For randoms."},
+    {"_random_child", core_random_child, METH_NOARGS, "For randoms."},
+    {"_seed_random", core_seed_random, METH_O, "For randoms."},
+    {"_aside", FAST(core_aside), "For parallel."},
     {"fetch", FAST(core_fetch), fetch_doc},
     {"wait", FAST(core_wait), wait_doc},
     {"current_task", core_current_task, METH_NOARGS, current_task_doc},
@@ -442,9 +446,11 @@ core_exec(PyObject *module)
     trt_mutex_init(&state->waits);
     trt_mutex_init(&state->life);
     trt_mutex_init(&state->contexts);
+    trt_mutex_init(&state->limits);
     state->task_type = add_type(module, &task_spec, NULL);
     state->spawner_type = add_type(module, &spawner_spec, NULL);
     state->scope_type = add_type(module, &scope_spec, NULL);
+    PyTypeObject *const limit_type = add_type(module, &limit_spec, NULL);
     state->family_type = add_type(module, &family_spec, NULL);
     state->operation_type = add_type(module, &operation_spec, NULL);
     state->subscription_type = add_type(module, &subscription_spec, NULL);
@@ -454,14 +460,15 @@ core_exec(PyObject *module)
     state->hub_function = PyCFunction_New(&hub_def, NULL);
     state->host_function = PyCFunction_New(&host_def, NULL);
     state->interrupt_function = PyCFunction_New(&interrupt_def, NULL);
-    if (!state->task_type || !state->spawner_type || !state->scope_type ||
-        !state->family_type || !state->operation_type || !state->subscription_type ||
-        !state->countdown_type || !state->minus_one || !state->runner_function ||
-        !state->hub_function || !state->host_function || !state->interrupt_function ||
-        get_names(state) < 0 || add_primitives(module, state) < 0 ||
-        get_errors(state) < 0 || get_inherit(state) < 0 ||
+    if (!limit_type || !state->task_type || !state->spawner_type ||
+        !state->scope_type || !state->family_type || !state->operation_type ||
+        !state->subscription_type || !state->countdown_type || !state->minus_one ||
+        !state->runner_function || !state->hub_function || !state->host_function ||
+        !state->interrupt_function || get_names(state) < 0 ||
+        add_primitives(module, state) < 0 || get_errors(state) < 0 ||
+        get_inherit(state) < 0 ||
         PyModule_AddStringConstant(module, "__version__", TASKRT_VERSION) < 0 ||
-        capi_add(module) < 0) {
+        lineage_init() < 0 || capi_add(module) < 0) {
         return -1;
     }
     core = state;

@@ -104,7 +104,10 @@ call_python(Worker *w, trt_strand *s)
 {
     trt_work *const work = trt_work_of(&s->frames.base);
     PyObject *const earlier = PyErr_Occurred() ? trt_py_take_error() : NULL;
+    Fiber *const fiber = w->current;
+    const uintptr_t aside = lineage_step_aside(fiber); /* on any thread, in any order */
     s->call_status = call_in_context(s, ((Work *)work)->context);
+    fiber->aside = aside;
     if (w->generation != trt_load_relaxed(&core->generation)) {
         /* It has forked: the rest is the parent's. */
         lifecycle_end_child(PyErr_Occurred() ? NULL : Py_None);
@@ -141,9 +144,18 @@ drive(Worker *w, trt_strand *s)
         switch (why) {
         case TRT_STRAND_ENDED:
             return;
-        case TRT_STRAND_WAITS:
+        case TRT_STRAND_WAITS: {
+            Fiber *const fiber = w->current;
+            LimitObject *const held = fiber->held;
+            if (held) {
+                limit_leave(fiber);
+            }
             (s->host_sleeps ? sleep_until_resumed : park_until_resumed)(w, s);
+            if (held) {
+                (void)limit_rejoin(fiber, held); /* an error stays set */
+            }
             break;
+        }
         case TRT_STRAND_CALLS:
             call_python(w, s);
             break;
@@ -447,6 +459,7 @@ host_task(const Work *work)
     if (!task) {
         return NULL;
     }
+    lineage_inherit(&task->lineage, &worker_current->stray);
     Py_CLEAR(task->context);
     task->scope = (ScopeObject *)Py_XNewRef((PyObject *)work->scope);
     if (work->foreign) {

@@ -367,6 +367,9 @@ static int
 sleep_until_decided(Worker *w, const Awaited *awaited, Wait *wait, uint64_t deadline)
 {
     Fiber *const fiber = wait->fiber;
+    if (fiber->held) {
+        limit_leave(fiber); /* the caller takes the places back */
+    }
     if (wait->on_thread) {
         return sleep_on_thread(w, awaited, wait, deadline);
     }
@@ -379,6 +382,51 @@ sleep_until_decided(Worker *w, const Awaited *awaited, Wait *wait, uint64_t dead
     const int status = sleep_on_fiber(w, fiber, awaited, deadline);
     trt_store_seq_cst(&core->main_waits, false);
     return status;
+}
+
+Wait *
+wait_begin_unheard(Worker *w)
+{
+    const Awaited nothing = {.nodes = 0};
+    Wait *const wait = new_wait(w, &nothing);
+    if (wait) {
+        TaskObject *const self = w->current->task;
+        wait->task = wait_suspend_task(self) ? self : NULL;
+    }
+    return wait;
+}
+
+int
+wait_end_unheard(Worker *w, Wait *wait, bool waits)
+{
+    /* Nodes: as far as anybody knows, what ends it may be a task that is not running.
+     */
+    const Awaited nothing = {.nodes = 1};
+    Fiber *const fiber = wait->fiber;
+    PyObject *late = NULL;
+    /* A fiber is in a list once it is delivered, so it parks even then; and an error
+     * from outside leaves it there. */
+    bool ended = !waits;
+    while (!ended) {
+        const int status = wait->on_thread
+                               ? sleep_on_thread(w, &nothing, wait, TRT_FOREVER)
+                               : sleep_on_fiber(w, fiber, &nothing, TRT_FOREVER);
+        if (status < 0) {
+            PyObject *const error = trt_py_take_error();
+            Py_XSETREF(late, error);
+        }
+        const bool delivered =
+            trt_load_acquire(&wait->delivered); /* [wait-delivered] */
+        ended = delivered && (wait->on_thread || status == 0);
+    }
+    if (wait->task) {
+        wait_resume_task(fiber->task);
+    }
+    free(wait);
+    if (late) {
+        trt_py_set_error(late);
+    }
+    return (fiber == &w->root && signals_resume_root(w) < 0) || late ? -1 : 0;
 }
 
 static void
@@ -417,6 +465,7 @@ wait_once(Worker *w, Awaited *awaited, uint64_t own_deadline)
     /* Not added: it has just come, unless a cancellation has decided first; then that
      * has made this fiber ready, which must be taken off the list. */
     const bool sleeps = added || !trt_waiter_abandon(&wait->base);
+    LimitObject *const held = fiber->held;
     if (sleeps) {
         status = sleep_until_decided(w, awaited, wait, deadline);
     }
@@ -425,6 +474,7 @@ wait_once(Worker *w, Awaited *awaited, uint64_t own_deadline)
     if (stepped) {
         wait_resume_task(self);
     }
+    status = fiber->held == held || limit_rejoin(fiber, held) == 0 ? status : -1;
     awaited->has_come = fired || !added;
     if (status == 0) {
         status = judge(fiber, awaited, fired, reason, own_deadline);

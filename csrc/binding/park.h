@@ -77,6 +77,12 @@ int wait_begin(TaskObject *task);
  * has: with −1 the caller gives it back. A suspension point; wait_checkpoint goes
  * before. */
 int wait_once(Worker *w, Awaited *awaited, uint64_t own_deadline);
+/* Wait for nothing that anybody hears of: no request ends it, no report names it. Who
+ * shall end it delivers the wait, by wait_deliver_all. Between begin and end it may be
+ * handed out; `waits` tells whether it was. NULL with MemoryError. The end: 0; or −1
+ * with an error that has come meanwhile, and it has ended all the same. */
+Wait *wait_begin_unheard(Worker *w);
+int wait_end_unheard(Worker *w, Wait *wait, bool waits);
 /* Take the decision of the fiber's present wait, for `reason`, before its task does.
  * Returns the wait, to be delivered without the lock, or NULL. It stays: until then,
  * the one that waits does not go on. Caller holds core->waits, which publishes the

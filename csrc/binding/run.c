@@ -72,7 +72,7 @@ release_waiters(TaskObject *task)
 static void
 count_end(TaskObject *task)
 {
-    if (task->generation != trt_load_relaxed(&core->generation)) {
+    if (task->lineage.generation != trt_load_relaxed(&core->generation)) {
         return; /* a parent's task, ended in a forked child */
     }
     if (task_flag(task, TRT_TASK_DETACHED)) {
@@ -111,8 +111,12 @@ task_cancel_pending(TaskObject *task)
         return false;
     }
     const bool was_counted = !task_flag(task, TASK_HELD) || !spawn_release(task);
-    if (was_counted && task->generation == trt_load_relaxed(&core->generation)) {
+    if (was_counted &&
+        task->lineage.generation == trt_load_relaxed(&core->generation)) {
         trt_fetch_add_seq_cst(&core->never_ran, 1);
+    }
+    if (task->limit) {
+        limit_pass_on(task->limit);
     }
     drop_call(task);
     release_waiters(task);
@@ -191,12 +195,15 @@ task_execute(Fiber *fiber, TaskObject *task)
         trt_fetch_add_seq_cst(&core->foreign_running, 1);
     }
     ScopeObject *const outer_scope = fiber->scope;
+    LimitObject *const outer_limit = fiber->limit, *const outer_held = fiber->held;
+    const bool limited = outer_limit || task->limit;
+    const bool may_run = !limited || limit_begin(fiber, task) == 0;
     task->outer = fiber->task;
     trt_store_relaxed(&task->fiber, fiber);
     fiber->task = task;
     fiber->scope = task->scope;
-    if (task->scope && wait_checkpoint(fiber) < 0) {
-        /* Cancelled before it has begun: it never runs. */
+    if (!may_run || (task->scope && wait_checkpoint(fiber) < 0)) {
+        /* Interrupted or cancelled before it has begun: it never runs. */
     } else if (context_enter(tstate, task, &saved) == 0) {
         blas_begin_task(fiber->worker);
         const size_t nkw = task->kwnames ? (size_t)PyTuple_GET_SIZE(task->kwnames) : 0;
@@ -204,7 +211,7 @@ task_execute(Fiber *fiber, TaskObject *task)
                                      ((size_t)Py_SIZE(task) - nkw) |
                                          PY_VECTORCALL_ARGUMENTS_OFFSET,
                                      task->kwnames);
-        if (task->generation != trt_load_relaxed(&core->generation)) {
+        if (task->lineage.generation != trt_load_relaxed(&core->generation)) {
             lifecycle_end_child(result);
         }
         context_leave(tstate, task, &saved);
@@ -215,6 +222,9 @@ task_execute(Fiber *fiber, TaskObject *task)
     }
     scope_unwind(fiber, task->scope);
     unlink_task(fiber, task, outer_scope);
+    if (limited || fiber->limit) { /* the latter: a block that was not left */
+        limit_end(fiber, task, outer_limit, outer_held);
+    }
     if (enters_foreign) {
         trt_fetch_sub_seq_cst(&core->foreign_running,
                               1); /* then count_end wakes main */

@@ -185,6 +185,10 @@ step_aside(Worker *w)
     if (stepped) {
         trt_task_ready(&task->base);
     }
+    LimitObject *const held = fiber->held;
+    if (held) {
+        limit_leave(fiber);
+    }
     fiber_ready_push(w, fiber);
     Suspended suspended;
     context_suspend(PyThreadState_Get(), &suspended);
@@ -195,9 +199,9 @@ step_aside(Worker *w)
     }
     if (status < 0) {
         fiber_ready_remove(w, fiber);
-        return -1;
     }
-    return wait_checkpoint(fiber);
+    const bool rejoined = !held || limit_rejoin(fiber, held) == 0;
+    return status < 0 || !rejoined ? -1 : wait_checkpoint(fiber);
 }
 
 /* The handler of SIGINT while main is guarded. */

@@ -18,14 +18,29 @@ count_new(Worker *w, TaskObject *task)
     trt_count(&w->base.counters.spawned);
 }
 
-/* Whom main leaves it to, see TASK_FOREIGN: as who spawns it. */
+/* What a task has from the one that spawns it: random numbers, a limit, and whom main
+ * leaves it to, see TASK_FOREIGN. */
 static void
-inherit_foreign(Worker *w, TaskObject *task)
+inherit(Worker *w, TaskObject *task)
 {
+    lineage_inherit(&task->lineage, lineage_here(w));
+    task->limit = (LimitObject *)Py_XNewRef((PyObject *)w->current->limit);
     const TaskObject *const parent = w->current->task;
     if (parent ? task_flag(parent, TASK_FOREIGN) : w->base.kind == TRT_WORKER_FOREIGN) {
         trt_task_set_flags(&task->base, TASK_FOREIGN);
     }
+}
+
+/* The same for one under a limit: nobody is woken for what could not start. The push
+ * comes first, so that who gives a place back after the look finds it. */
+static int
+push_limited(Worker *w, TaskObject *task)
+{
+    const int error = trt_deque_push(&w->base.deque, task_as_item(task));
+    if (!error && !limit_is_full(task->limit)) {
+        trt_pool_notify(w->base.pool);
+    }
+    return error;
 }
 
 /* Put a task where a thread finds it. 0 or a negative errno. */
@@ -37,9 +52,14 @@ enqueue(Worker *w, TaskObject *task)
             w); /* of what others have fetched, if this one only spawns */
     }
     Py_INCREF(task); /* the queue's */
-    const int error = task_flag(task, TRT_TASK_PINNED)
-                          ? trt_deque_push(&w->pinned, task_as_item(task))
-                          : trt_worker_push(&w->base, task_as_item(task));
+    int error;
+    if (task_flag(task, TRT_TASK_PINNED)) {
+        error = trt_deque_push(&w->pinned, task_as_item(task));
+    } else if (task->limit) {
+        error = push_limited(w, task);
+    } else {
+        error = trt_worker_push(&w->base, task_as_item(task));
+    }
     if (error) {
         task_cancel_pending(task);
         Py_DECREF(task);
@@ -52,7 +72,7 @@ static PyObject *
 submit(Worker *w, TaskObject *task)
 {
     count_new(w, task);
-    inherit_foreign(w, task);
+    inherit(w, task);
     if (enqueue(w, task)) {
         Py_DECREF(task);
         return PyErr_NoMemory();
@@ -130,7 +150,7 @@ spawn_born(Worker **worker, ScopeObject *scope, PyObject *const *args, Py_ssize_
         debug_note_spawn(task);
     }
     count_new(w, task);
-    inherit_foreign(w, task);
+    inherit(w, task);
     return task;
 }
 
@@ -171,7 +191,7 @@ spawn_held(long how, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
     trt_task_set_flags(&task->base,
                        TASK_HELD | (how & MAKE_LAZY ? (uint32_t)TASK_LAZY : 0u) |
                            (how & MAKE_DETACHED ? (uint32_t)TRT_TASK_DETACHED : 0u));
-    inherit_foreign(w, task);
+    inherit(w, task);
     if (how & MAKE_FOREIGN && trt_load_relaxed(&core->threads) > 1) {
         trt_task_set_flags(&task->base, TASK_FOREIGN);
     }
@@ -269,7 +289,7 @@ core_submit(PyObject *Py_UNUSED(module), PyObject *op)
     if (!w) {
         return NULL;
     }
-    if (task->generation != trt_load_relaxed(&core->generation)) {
+    if (task->lineage.generation != trt_load_relaxed(&core->generation)) {
         Py_RETURN_NONE;
     }
     return let_run(w, task) < 0 ? NULL : Py_NewRef(Py_None);

@@ -18,6 +18,7 @@ task_new(PyObject *fn, PyObject *const *args, Py_ssize_t nargs, PyObject *kwname
     task->kwnames = Py_XNewRef(kwnames);
     task->context = NULL;
     task->scope = NULL;
+    task->limit = NULL;
     task->entered = NULL;
     task->result = NULL;
     task->traceback = NULL;
@@ -29,7 +30,7 @@ task_new(PyObject *fn, PyObject *const *args, Py_ssize_t nargs, PyObject *kwname
     trt_store_relaxed(&task->pinned_to, NULL);
     trt_store_relaxed(&task->fiber, NULL);
     trt_store_relaxed(&task->id, 0);
-    task->generation = trt_load_relaxed(&core->generation);
+    task->lineage.generation = trt_load_relaxed(&core->generation);
     task->scratch = NULL;
     for (Py_ssize_t i = 0; i < total; i++) {
         task->args[i] = Py_NewRef(args[i]);
@@ -199,6 +200,7 @@ task_dealloc(TaskObject *self)
     Py_CLEAR(self->kwnames);
     Py_CLEAR(self->context);
     Py_CLEAR(self->scope);
+    Py_CLEAR(self->limit);
     if (task_is_finished(self)) {
         Py_CLEAR(self->result);
     }
@@ -342,7 +344,13 @@ callback_wake(trt_waiter *waiter)
 {
     Callback *const callback = (Callback *)waiter;
     PyObject *const error = PyErr_Occurred() ? trt_py_take_error() : NULL;
+    Worker *const w = worker_current;
+    Fiber *const fiber = w ? w->current : NULL;
+    const uintptr_t aside = fiber ? lineage_step_aside(fiber) : 0;
     callback_run(callback->fn, callback->task);
+    if (fiber) {
+        fiber->aside = aside;
+    }
     if (error) {
         trt_py_set_error(error);
     }

@@ -259,8 +259,9 @@ has_headroom(Worker *w)
 }
 
 /* Run a pending task here, as a call, if that is allowed; after wait_begin(). A wait
- * with a deadline could not leave it, so that never comes here. */
-static bool
+ * with a deadline could not leave it, so that never comes here. 1: it has run; 0: not;
+ * −1: it has, and an error has come while this stack waited for its place again. */
+static int
 run_inline(Worker *w, TaskObject *task)
 {
     if (trt_task_get_state(&task->base) != TRT_TASK_PENDING || !core->inline_tasks ||
@@ -279,13 +280,15 @@ run_inline(Worker *w, TaskObject *task)
     if (!fiber_is_at_home(w, false)) {
         return false;
     }
-    if (!trt_task_claim(&task->base)) {
+    Fiber *const fiber = w->current;
+    LimitObject *const held = fiber->held;
+    if (task->limit ? !limit_claim(fiber, task) : !trt_task_claim(&task->base)) {
         return false;
     }
     entries_drop(w, task);
     trt_count(&w->base.counters.inlined);
-    task_execute(w->current, task);
-    return true;
+    task_execute(fiber, task);
+    return fiber->held == held ? true : limit_rejoin(fiber, held) < 0 ? -1 : true;
 }
 
 /* Run the tasks that only this foreign thread may run: it has no hub that would. */
@@ -312,12 +315,19 @@ wait_yield(Worker *w)
     if (stepped) {
         trt_task_ready(&task->base);
     }
+    LimitObject *const held = fiber->held;
+    if (held) {
+        limit_leave(fiber);
+    }
     Suspended suspended;
     context_suspend(PyThreadState_Get(), &suspended);
     int status = fiber_yield(w);
     context_resume(&suspended);
     if (stepped) {
         wait_resume_task(task);
+    }
+    if (held && limit_rejoin(fiber, held) < 0) {
+        status = -1;
     }
     if (fiber == &w->root && signals_resume_root(w) < 0) {
         status = -1;
@@ -349,7 +359,7 @@ core_take_turn(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 int
 wait_begin(TaskObject *task)
 {
-    if (task->generation == trt_load_relaxed(&core->generation)) {
+    if (task->lineage.generation == trt_load_relaxed(&core->generation)) {
         return task_flag(task, TASK_LAZY) ? spawn_schedule(task) : 0;
     }
     PyErr_Format(core->lost_error,
@@ -390,8 +400,9 @@ wait_for(Worker *w, TaskObject *task, uint64_t deadline)
     if (wait_begin(task) < 0) {
         return -1;
     }
-    if (deadline == TRT_FOREVER && run_inline(w, task)) {
-        return share_thread(w);
+    const int inlined = deadline == TRT_FOREVER ? run_inline(w, task) : 0;
+    if (inlined) {
+        return inlined < 0 ? -1 : share_thread(w);
     }
     if (deadline != TRT_FOREVER && deadline <= trt_clock_now_ns()) {
         return 0;

@@ -139,7 +139,7 @@ class _Loop:
         """Take part in the loop, and invite the next. The body of a task."""
         part = self.find_part()
         if part is not None:
-            self.family._adopt(self.help)
+            self.family._adopt(_core._aside, self.help)
             self.work(part, True)
 
     def work(self, part: AtomicInt, finds: bool) -> None:
@@ -213,18 +213,20 @@ class _Loop:
         if schedule == "auto":
             part = _make_part(0, length)
             self.parts.append(part)
-            self.family._adopt(self.help)
+            self.family._adopt(_core._aside, self.help)
             self.work(part, True)
         elif schedule == "greedy":
             feed = AtomicInt()
             for _ in range(min(threads, length) - 1):
-                self.family._adopt(self.feed, length, feed)
+                self.family._adopt(_core._aside, self.feed, length, feed)
             self.feed(length, feed)
         else:
             parts = min(threads, length)
             ends = [length * part // parts for part in range(parts + 1)]
             for low, high in pairwise(ends[1:]):
-                self.family._adopt(self.work, _make_part(low, high), False)
+                self.family._adopt(
+                    _core._aside, self.work, _make_part(low, high), False
+                )
             self.work(_make_part(0, ends[1]), False)
 
     def raise_first(self) -> None:
@@ -281,15 +283,18 @@ def run_loop(
 
     start  called by each task that works on the loop before its first block; returns
            the body
+
+    All of it is aside, see lineage.h: how the loop divides depends on who is free, and
+    must move nobody's random numbers.
     """
     for first in range(0, length, _MOST):  # once, or so long that it matters little
         count = min(_MOST, length - first)
         threads = 1 if schedule == "serial" else _core.num_threads()
         loop = _Loop(_shifted(start, first), grain)
         if threads == 1 or count <= (grain or 1):
-            loop.run_serial(count)
+            _core._aside(loop.run_serial, count)
         else:
-            loop.run(count, schedule, threads)
+            _core._aside(loop.run, count, schedule, threads)
 
 
 def _shifted(start: Callable[[], Body], first: int) -> Callable[[], Body]:

@@ -12,7 +12,7 @@ from support.gates import Gate, join, pinned, until_suspended
 from support.growth import blocks_left_by, settle
 
 import taskrt
-from taskrt import Task, fetch, spawn, wait
+from taskrt import RandomStreams, Task, fetch, limit, random, sleep, spawn, wait
 
 
 def fib(n: int) -> int:
@@ -81,6 +81,19 @@ def from_a_thread() -> None:
     thread.join()
 
 
+def limited() -> None:
+    with limit(2), limit(1):
+        tasks = [spawn(sleep, 0.0001) for _ in range(3)]
+        tasks[0].cancel()
+        fib(5)
+        wait(*tasks)
+
+
+def drawn() -> None:
+    wait(*[spawn(lambda: random().random()) for _ in range(5)])
+    RandomStreams()[5].random()
+
+
 def resized() -> None:
     before = taskrt.num_threads()
     for n in (before + 2, 1, before):
@@ -99,6 +112,8 @@ def resized() -> None:
         (timed_out, 50),
         (called_back, 200),
         (from_a_thread, 100),
+        (limited, 100),
+        (drawn, 100),
         (resized, 20),
     ],
 )

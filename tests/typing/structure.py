@@ -1,9 +1,13 @@
 """What the type checkers must say of groups, scopes and waits. Checked, never run."""
 
+from random import Random
 from typing import assert_type
+
+from numpy.random import Generator
 
 from taskrt import (
     CancelScope,
+    RandomStreams,
     Task,
     TaskGroup,
     TaskLocal,
@@ -12,9 +16,13 @@ from taskrt import (
     fail_after,
     fetch_all,
     join,
+    limit,
     move_on_after,
+    numpy_random,
     race,
+    random,
     run_blocking,
+    seed_random,
     spawn,
     spawn_after,
     spawn_later,
@@ -72,6 +80,18 @@ assert_type(spawn_after(tasks, count, "5"), Task[int])
 assert_type(spawn_after(tasks[0], count, "5"), Task[int])
 assert_type(spawn_later(0.5, count, "5", base=2), Task[int])
 assert_type(Timer(1, print, "text", interval=None).cancel(), bool)
+
+with limit(2) as narrow:
+    assert_type(narrow, limit)
+    assert_type(narrow.n, int)
+limit(1.5)  # type: ignore[arg-type]
+
+assert_type(random(), Random)
+assert_type(numpy_random(), Generator)
+assert_type(RandomStreams("seed")[3], Random)
+assert_type(RandomStreams().numpy(3), Generator)
+seed_random(b"seed")
+seed_random(1.5)  # type: ignore[arg-type]
 
 local = TaskLocal(empty)
 assert_type(local.get(), str)
