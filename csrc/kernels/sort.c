@@ -32,8 +32,8 @@ enum {
     CELL_BITS_MAX = 14,
     /* A cell has so many items or more, on average, 2 to this. */
     CELL_ITEMS_BITS = 7,
-    /* Items of a bucket, if a single cell has not more. With more than 1024 buckets,
-     * scattering takes twice as long: each is a page that is written to. */
+    /* Items of a bucket, if a single cell has not more. Scattering 20,000,000 float64
+     * into 1025 buckets took 36 ms, into 1540 it took 62. */
     BUCKET = 1 << 13,
     BUCKETS = 1 << 10,
     /* Any two neighbours are more than a bucket together, but for the last and NaNs. */

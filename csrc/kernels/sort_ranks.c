@@ -8,7 +8,7 @@ enum {
     /* Bits of a digit in a leaf, at the most. */
     DIGIT_MAX = 12,
     /* Bits by which a leaf is sorted beyond those of its length: with three, one item
-     * in sixteen has the same as another. */
+     * in eight to sixteen has the same as another. */
     EXTRA_BITS = 3,
 };
 

@@ -1,11 +1,12 @@
 /* Quicksort with vectors of 512 bits (AVX-512F).
  *
- * A part is copied to the other place, its items below the pivot from the left and the
- * others from the right: those of a vector are compressed in a register, since to
- * compress them to memory takes ten times as long on some processors, and stored with a
- * mask. A short part is sorted in registers by a bitonic network (Batcher, AFIPS 1968).
- * See Bramas, A Novel Hybrid Quicksort Algorithm Vectorized using AVX-512 on Intel
- * Skylake, IJACSA 8, 2017. */
+ * Of a part, the items below the pivot stay where they are and the others move to the
+ * other place, or the other way round. They are compressed in a register, since to
+ * compress them to memory takes several times as long on some processors, and stored
+ * whole: what is behind them is overwritten next. A short part is sorted in registers
+ * by a bitonic network (Batcher, AFIPS 1968). See Bramas, A Novel Hybrid Quicksort
+ * Algorithm Vectorized using AVX-512 on Intel Skylake, IJACSA 8, 2017.
+ */
 #include "kernels/sort_vector.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
