@@ -114,8 +114,9 @@ class Window(Generic[_R]):
         self._family = _core._Family()
         self._context = contextvars.copy_context()
         # Guards the cut, whoever makes it, and the look of close() at what there is.
-        # Never held over a suspension.
-        self._lock = threading.Lock()
+        # A lock of tasks, since a finalizer that runs meanwhile may suspend. Taking it
+        # is a checkpoint: nobody holds anything that is not written down then.
+        self._lock = _core.Lock()
         self._loose: deque[Any] = deque()  # pulled and in no block
         self._pulled = 0  # items; the puller's
         self._puller: Task[None] | None = None  # by the consumer, or by itself
@@ -349,8 +350,8 @@ class Window(Generic[_R]):
                 with self._family:
                     pass
                 self._closed = True
-        with self._lock:
-            blocks = list(self._blocks())
+            with self._lock:
+                blocks = list(self._blocks())
         self._source = iter(())
         self._loose.clear()
         errors = (block.error for block in blocks)
@@ -399,21 +400,19 @@ class UnorderedWindow(Window[_R]):
         self._arrivals._add(puller)
 
     def _blocks(self) -> Collection[Block[_R]]:
-        return self._live.values()
+        return self._live.copy().values()
 
     def _next(self) -> Block[_R] | None:
         if not self._live:
             self._wait_for_input()
         if _is_alone():
-            with self._lock:
-                tasks = list(self._live)
+            tasks = list(self._live.copy())
             if tasks and not any(task.done() for task in tasks):
                 _core.wait(tasks[0])
         task = next(self._arrivals, None)
         if task is None:
             return None
-        with self._lock:
-            block = self._live.pop(task, None)
+        block = self._live.pop(task, None)  # not under the lock, a checkpoint
         if block is not None:
             _raise_if_cancelled(task, self, block)
         return block
