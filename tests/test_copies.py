@@ -39,10 +39,11 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "as_completed": lambda: taskrt.as_completed([]),
     "an operation": lambda: taskrt.Channel(1).get_op(),
     "fail_after": lambda: taskrt.fail_after(1),
+    "limit": lambda: taskrt.limit(1),
 }
 
-# A block that has no state before it is entered.
-OTHERS = {"blocking"}
+# A block that has no state before it is entered, and what is a value.
+OTHERS = {"RandomStreams", "blocking"}
 
 SUBCLASSED = ["Barrier", "Condition", "Queue", "Semaphore", "TaskGroup", "Timer"]
 

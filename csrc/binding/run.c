@@ -179,13 +179,31 @@ unlink_task(Fiber *fiber, TaskObject *task, ScopeObject *outer_scope)
     }
 }
 
-void
-task_execute(Fiber *fiber, TaskObject *task)
+/* Call what the task is to run, in its own surroundings: its result or NULL. */
+static PyObject *
+call_function(Worker *w, TaskObject *task)
 {
     PyThreadState *const tstate = PyThreadState_Get();
     Surroundings saved;
-    PyObject *result = NULL;
+    if (context_enter(tstate, task, &saved) < 0) {
+        return NULL;
+    }
+    blas_begin_task(w);
+    const size_t nkw = task->kwnames ? (size_t)PyTuple_GET_SIZE(task->kwnames) : 0;
+    PyObject *const result = PyObject_Vectorcall(
+        task->fn, task->args,
+        ((size_t)Py_SIZE(task) - nkw) | PY_VECTORCALL_ARGUMENTS_OFFSET, task->kwnames);
+    if (task->lineage.generation != trt_load_relaxed(&core->generation)) {
+        lifecycle_end_child(result);
+    }
+    context_leave(tstate, task, &saved);
+    return result;
+}
 
+void
+task_execute(Fiber *fiber, TaskObject *task)
+{
+    PyObject *result = NULL;
     const bool is_foreign = fiber->worker->base.kind == TRT_WORKER_FOREIGN;
     if (is_foreign) {
         Py_INCREF(task); /* for leave_begun() */
@@ -204,17 +222,8 @@ task_execute(Fiber *fiber, TaskObject *task)
     fiber->scope = task->scope;
     if (!may_run || (task->scope && wait_checkpoint(fiber) < 0)) {
         /* Interrupted or cancelled before it has begun: it never runs. */
-    } else if (context_enter(tstate, task, &saved) == 0) {
-        blas_begin_task(fiber->worker);
-        const size_t nkw = task->kwnames ? (size_t)PyTuple_GET_SIZE(task->kwnames) : 0;
-        result = PyObject_Vectorcall(task->fn, task->args,
-                                     ((size_t)Py_SIZE(task) - nkw) |
-                                         PY_VECTORCALL_ARGUMENTS_OFFSET,
-                                     task->kwnames);
-        if (task->lineage.generation != trt_load_relaxed(&core->generation)) {
-            lifecycle_end_child(result);
-        }
-        context_leave(tstate, task, &saved);
+    } else {
+        result = call_function(fiber->worker, task);
     }
     enum trt_task_state final = TRT_TASK_DONE;
     if (!result) {
