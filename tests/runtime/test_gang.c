@@ -4,6 +4,7 @@
  */
 #include "check.h"
 
+#include "os/parker_os.h"
 #include "sched/gang.h"
 #include "sched/pool.h"
 #include "sched/worker.h"
@@ -255,24 +256,59 @@ wait_for_items(void *pushed, uint32_t index, uint32_t number)
     }
 }
 
-/* One worker is in a gang until the other has taken the item, whichever of them the
- * push has counted on. */
+static trt_worker *falling; /* the worker that draft_falling() drafts, or NULL */
+static trt_gang falling_gang;
+
+static void
+mark_falling(trt_parker *parker, void *gang)
+{
+    CHECK(parker == &falling->parker);
+    falling->hall = &house.hall;
+    trt_store_release(&falling->drafted, gang);
+}
+
+/* Called by a worker that has just gone to the stack of sleepers, before it looks at
+ * the queues again. */
+static void
+draft_falling(trt_sleep *sleep)
+{
+    trt_parker *parker;
+    if (falling) {
+        CHECK_EQ(trt_sleep_draft(sleep, 1, &parker, mark_falling, &falling_gang), 1);
+        falling = NULL;
+        trt_parker_nudge(parker);
+    }
+}
+
+/* A push counts on a worker that searches; that one is drafted as it falls asleep. It
+ * is in the gang until the other worker, which sleeps, has taken the item. */
 static void
 test_duty_of_a_drafted_worker_is_passed_on(void)
 {
-    uint64_t random = check_random_start(0);
-    trt_worker pusher;
-    open_house(2);
-    CHECK_EQ(trt_worker_init(&pusher, &house.pool, TRT_WORKER_FOREIGN), 0);
-    for (uint64_t pushed = 1; pushed <= 20000 / CHECK_SLOWNESS; pushed++) {
-        check_delay(&random, check_random(&random, 10) == 0 ? 50000 : 1000);
-        CHECK_EQ(trt_worker_push(&pusher, &house), 0);
-        check_delay(&random, 300);
-        trt_gang_run(&house.hall, &house.pool, &house.roster, wait_for_items, &pushed,
-                     2);
+    static trt_worker worker;
+    uint64_t pushed = 1;
+    unsigned turns = 0;
+    open_house(1);
+    while (trt_load_acquire(&house.workers[0].parker.word) != TRT_PARKER_ASLEEP) {
+        check_spin(&turns); /* until it is beyond its own rescan */
     }
-    trt_worker_destroy(&pusher);
+    CHECK_EQ(trt_worker_init(&worker, &house.pool, TRT_WORKER_POOL), 0);
+    falling_gang = (trt_gang){.job = wait_for_items, .arg = &pushed};
+    trt_store_relaxed(&falling_gang.left, 1);
+    trt_parker_init(&falling_gang.parker);
+    CHECK(trt_worker_search(&worker));
+    CHECK_EQ(trt_worker_push(&worker, &house), 0);
+    CHECK_EQ(trt_sleep_sleeping(&house.pool.sleep), 1); /* so it has woken nobody */
+    falling = &worker;
+    trt_store_relaxed(&house.pool.sleep.told, draft_falling);
+    CHECK_EQ(trt_worker_sleep(&worker, TRT_FOREVER, false, NULL), TRT_PARK_NOTIFIED);
+    trt_store_relaxed(&house.pool.sleep.told, NULL);
+    CHECK_EQ(trt_load_relaxed(&falling_gang.left), 0);
+    CHECK_EQ(trt_load_relaxed(&house.taken), 1);
+    trt_parker_destroy(&falling_gang.parker);
+    trt_worker_stop_searching(&worker);
     close_house();
+    trt_worker_destroy(&worker);
 }
 
 static void
