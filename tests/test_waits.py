@@ -11,10 +11,12 @@ import pytest
 from support.ends import cancelled, done, fail, failed, waiters_of
 from support.gates import Gate, until
 from support.gates import join as join_threads
+from support.places import in_thread
 
 from taskrt import (
     CancelledError,
     CancelScope,
+    Spawner,
     Task,
     as_completed,
     fetch,
@@ -344,3 +346,23 @@ def test_a_step_can_be_cancelled() -> None:
         assert scope.cancelled_caught
         gate.open()
         assert next(ended) is gate.task
+
+
+def list_of_completed(tasks: list[Task[object]]) -> object:
+    return list(as_completed(tasks))
+
+
+@pytest.mark.parametrize("wait_for", [fetch_all, wait_all, wait_any, list_of_completed])
+def test_a_plain_thread_runs_what_is_pinned_to_it(
+    wait_for: Callable[..., object],
+) -> None:
+    ran = []
+
+    def work() -> None:
+        here = Spawner(pinned=True)
+        tasks = [here(ran.append, threading.get_ident()) for _ in range(3)]
+        wait_for(tasks)
+        wait_all(tasks)
+        assert ran == [threading.get_ident()] * 3
+
+    in_thread(work)

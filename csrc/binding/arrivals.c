@@ -80,6 +80,9 @@ take(ArrivalsObject *self, PyObject **task)
     if (!w || wait_checkpoint(w->current) < 0) {
         return -1;
     }
+    if (w->base.kind == TRT_WORKER_FOREIGN) {
+        wait_run_pinned(w); /* some of those that it waits for, perhaps */
+    }
     Step step = {.channel = (ChannelObject *)self->ended, .what = (PyObject *)self};
     bool taken;
     const int status = choice_take_step(w, &step, task, &taken, self->deadline_ns);

@@ -263,6 +263,9 @@ core_wait_all(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nar
     if (!w || wait_deadline(args[1], &deadline) < 0) {
         return NULL;
     }
+    if (w->base.kind == TRT_WORKER_FOREIGN) {
+        wait_run_pinned(w); /* some of these, perhaps */
+    }
     const int over = is_over(args[0]);
     if (over) {
         return over < 0 ? NULL : Py_NewRef(Py_None);
