@@ -29,10 +29,14 @@ class Interrupt(KeyboardInterrupt):
 
 
 class _At(ABC):
-    def __init__(self, place: int) -> None:
+    def __init__(self, place: int, watch: Callable[..., object]) -> None:
         self.place = place  # the body has got to so many before
         self._left = place
         self.came = False
+        # Before 3.12 the interpreter holds no reference of its own while it makes the
+        # frame that it will call this with. If that starts a collection, and a
+        # finalizer gets to the place, the function has been taken off by then.
+        self._watch = watch
 
     def _pass_place(self) -> None:
         self._left -= 1
@@ -58,7 +62,7 @@ class _At(ABC):
 
 class _AtCall(_At):
     def __init__(self, place: int, modules: tuple[ModuleType, ...]) -> None:
-        super().__init__(place)
+        super().__init__(place, self._profile)
         self._files = {module.__file__ for module in modules}
 
     def _profile(self, frame: FrameType, event: str, _: object) -> None:
@@ -67,7 +71,7 @@ class _AtCall(_At):
 
     def __enter__(self) -> None:
         self._before = sys.getprofile()
-        sys.setprofile(self._profile)
+        sys.setprofile(self._watch)
 
     def _restore(self) -> None:
         sys.setprofile(self._before)
@@ -75,7 +79,7 @@ class _AtCall(_At):
 
 class _AtLine(_At):
     def __init__(self, place: int, functions: tuple[Callable[..., object], ...]):
-        super().__init__(place)
+        super().__init__(place, self._trace)
         self._code = {function.__code__ for function in functions}
 
     def _trace(self, frame: FrameType, event: str, _: object) -> Any:
@@ -88,7 +92,7 @@ class _AtLine(_At):
 
     def __enter__(self) -> None:
         self._before = sys.gettrace()
-        sys.settrace(self._trace)
+        sys.settrace(self._watch)
 
     def _restore(self) -> None:
         sys.settrace(self._before)
