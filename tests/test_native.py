@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 from support.child import UNDER_ASAN, run_script
+from support.gates import until
 from support.growth import blocks_left_by
 from support.native import caller, compiler, includes, pair
 
-from taskrt import CancelledError, Task, fetch, native, spawn, wait
+from taskrt import CancelledError, Task, fetch, info, native, spawn, wait
 from taskrt.native import NativeError
 
 Resize = Callable[[int], object]
@@ -270,7 +271,8 @@ def test_data_is_kept_alive_and_in_place(lib: ctypes.CDLL) -> None:
 def test_buffer_cannot_move_before_the_task_begins(
     lib: ctypes.CDLL, set_num_threads: Resize
 ) -> None:
-    set_num_threads(1)  # so that it begins with the fetch
+    set_num_threads(1)  # so that it begins with the fetch, once the others have gone
+    until(lambda: info()["pool_threads"] == 0)
     data = bytearray(bytes(pair(20)))
     task = native.spawn(lib.fib, data)
     with pytest.raises(BufferError):
