@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from support.child import Child, run_script
+from support.child import UNDER_ASAN, Child, run_script
 
 pytestmark = pytest.mark.isolated
 
@@ -96,7 +96,7 @@ def test_an_exit_cancels_what_never_gets_a_place(threads: str) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform does not fork")
-@pytest.mark.parametrize("threads", "12")
+@pytest.mark.parametrize("threads", "1" if UNDER_ASAN else "12")
 def test_a_forked_child_has_no_limit(threads: str) -> None:
     run_script(
         """

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from support.child import run_script
+from support.child import UNDER_ASAN, run_script
 from support.gates import Gate
 
 import taskrt
@@ -374,6 +374,7 @@ for where in (run, lambda: fetch(spawn(run))):
 
 @pytest.mark.isolated
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform does not fork")
+@pytest.mark.skipif(UNDER_ASAN, reason="forks beside other threads, see child.py")
 def test_a_fork_has_its_own_numbers_which_repeat() -> None:
     run_script(FORK, options=["-W", "ignore::DeprecationWarning"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 import pytest
-from support.child import run_script
+from support.child import UNDER_ASAN, run_script
 
 pytestmark = pytest.mark.isolated
 
@@ -346,6 +346,7 @@ def in_child(check):
 """
 
 
+@pytest.mark.skipif(UNDER_ASAN, reason="forks beside other threads, see child.py")
 @pytest.mark.usefixtures("steerable")
 def test_forked_child_has_the_libraries_as_before() -> None:
     script = """
@@ -374,6 +375,7 @@ with blas.share_pool() as sharing:
     run(TWO + FORKS + script)
 
 
+@pytest.mark.skipif(UNDER_ASAN, reason="forks beside other threads, see child.py")
 @pytest.mark.usefixtures("steerable")
 def test_fork_waits_for_calls_that_run() -> None:
     # The child makes no parallel product: OpenBLAS's own lock for them may be taken in
