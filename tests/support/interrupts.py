@@ -29,7 +29,7 @@ class Interrupt(KeyboardInterrupt):
 
 
 class _At(ABC):
-    def __init__(self, place: int, watch: Callable[..., object]) -> None:
+    def __init__(self, place: int, watch: Any) -> None:
         self.place = place  # the body has got to so many before
         self._left = place
         self.came = False
