@@ -201,6 +201,7 @@ class _Loop:
             with self.family:
                 self.begin(length, schedule, threads)
         except BaseException as error:  # of the caller: cancelled, or interrupted
+            self.family._errors()  # noted here, so they count as observed
             others = [other for _, other in self.failures if other is not error]
             _note_others(error, others)
             raise
