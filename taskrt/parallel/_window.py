@@ -257,7 +257,8 @@ class Window(Generic[_R]):
             self._input_error = error
             has_more = False
         left = room - (self._pulled - before)
-        if has_more and left:  # the consumer waits
+        # Less than none: an interrupt has lost a puller, and another has come as well.
+        if has_more and left > 0:  # the consumer waits
             self._start_puller(left, grain)
         elif not self.stopped:
             while self._cut(grain):

@@ -18,6 +18,7 @@ from support.places import Place
 
 import taskrt
 from taskrt import (
+    AtomicInt,
     CancelScope,
     Event,
     fetch,
@@ -177,25 +178,23 @@ def test_a_default_window_has_two_blocks_for_each_thread(threads: int) -> None:
 
 
 def test_as_many_calls_wait_at_once_as_the_buffer_allows() -> None:
-    inside = 0
-    most = 0
+    inside = AtomicInt()
+    seen = []
     hold = Event()
 
     def call(number: int) -> int:
-        nonlocal inside, most
-        inside += 1
-        most = max(most, inside)
+        seen.append(inside.fetch_add() + 1)
         hold.wait()
-        inside -= 1
+        inside.fetch_sub()
         return number
 
     results = parallel.imap(call, iter(range(40)), buffer=20, grain=1)
     first = spawn(next, results)
-    until(lambda: inside == 20)
+    until(lambda: inside.load() == 20)
     hold.set()
     assert fetch(first) == 0
     assert list(results) == list(range(1, 40))
-    assert most == 20
+    assert max(seen) == 20
 
 
 def test_infinite_inputs_have_beginnings() -> None:

@@ -125,25 +125,24 @@ def test_an_error_is_the_object_itself_with_a_note_on_others() -> None:
 
 
 def test_nothing_runs_any_more_when_an_error_is_raised() -> None:
-    running = 0
+    running = AtomicInt()
     hold = Event()
 
     def call(number: int) -> int:
-        nonlocal running
         if number == 0:
-            until(lambda: running == 3)
+            until(lambda: running.load() == 3)
             raise Mine
-        running += 1
+        running.fetch_add()
         try:
             hold.wait()  # until it is asked to end
         finally:
-            running -= 1
+            running.fetch_sub()
         return number
 
     results = parallel.imap(call, range(100), buffer=4, grain=1)
     with pytest.raises(Mine):
         next(results)
-    assert running == 0
+    assert running.load() == 0
 
 
 def test_stop_iteration_of_fn_does_not_end_the_loop() -> None:
@@ -184,27 +183,26 @@ def test_init_that_fails_is_an_error_of_its_block() -> None:
 @pytest.mark.parametrize("ordered", [True, False])
 def test_close_waits_for_what_runs_and_starts_nothing(ordered: bool) -> None:
     started = []
-    running = 0
+    running = AtomicInt()
     gate_open = Event()
 
     def call(number: int) -> int:
-        nonlocal running
         started.append(number)
         if number == 0:
             return 0
-        running += 1
+        running.fetch_add()
         try:
             gate_open.wait()
         finally:
-            running -= 1
+            running.fetch_sub()
         return number
 
     with parallel.imap(
         call, range(1000), buffer=5, grain=1, ordered=ordered
     ) as results:
         assert next(results) == 0
-        until(lambda: running > 0)
-    assert running == 0
+        until(lambda: running.load() > 0)
+    assert running.load() == 0
     before = len(started)
     for _ in range(20):
         yield_now()
