@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
@@ -162,7 +163,9 @@ class imap(Unique, Generic[_R]):  # noqa: N801  (used as a function)
 
     def _more(self) -> _R:
         """Return the first result of the next block that has one."""
-        while not self._ready:
+        while True:
+            with suppress(IndexError):  # another consumer may take the last one
+                return self._ready.popleft()
             error, self._error = self._error, None
             if error is not None:
                 self._fail(error)
@@ -171,7 +174,6 @@ class imap(Unique, Generic[_R]):  # noqa: N801  (used as a function)
                 raise StopIteration
             self._error = block.error
             self._ready = block.results
-        return self._ready.popleft()
 
     def _fail(self, error: BaseException) -> None:
         others = [other for other in self._window.close() if other is not error]
