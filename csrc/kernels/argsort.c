@@ -93,13 +93,6 @@ number_backwards(trt_context *ctx, int64_t begin, int64_t end, void *arg)
     return TRT_OK;
 }
 
-static void
-start_to_look(void *seen, void *arg)
-{
-    (void)arg;
-    *(trt_seen *)seen = trt_seen_nothing;
-}
-
 static int
 look_at_part(trt_context *ctx, int64_t begin, int64_t end, void *seen, void *arg)
 {
@@ -107,19 +100,6 @@ look_at_part(trt_context *ctx, int64_t begin, int64_t end, void *seen, void *arg
     const span *const s = arg;
     s->kernel->look_again(&s->packing, (size_t)begin, (size_t)end, seen);
     return TRT_OK;
-}
-
-static int
-look(trt_context *ctx, span *s, trt_seen *seen)
-{
-    static const trt_reduction how = {sizeof(trt_seen), start_to_look, look_at_part,
-                                      trt_seen_add};
-    if (ctx && s->length > TRT_SORT_PART) {
-        return trt_parallel_reduce(ctx, 0, (int64_t)s->length, TRT_SORT_PART, &how, s,
-                                   seen);
-    }
-    start_to_look(seen, NULL);
-    return look_at_part(NULL, 0, (int64_t)s->length, seen, s);
 }
 
 /* ---- sorting words --------------------------------------------------------------- */
@@ -156,7 +136,7 @@ sort_group(trt_context *ctx, const span *s, size_t begin, size_t length)
     group.spare += begin;
     group.length = length;
     trt_seen seen;
-    int status = look(ctx, &group, &seen);
+    int status = trt_sort_see(ctx, length, look_at_part, &group, &seen);
     if (status || seen.descents == 0) {
         return status;
     }

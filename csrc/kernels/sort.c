@@ -68,13 +68,6 @@ typedef struct look {
     const void *items;
 } look;
 
-static void
-start_to_look(void *seen, void *arg)
-{
-    (void)arg;
-    *(trt_seen *)seen = trt_seen_nothing;
-}
-
 static int
 look_at_part(trt_context *ctx, int64_t begin, int64_t end, void *seen, void *arg)
 {
@@ -84,8 +77,15 @@ look_at_part(trt_context *ctx, int64_t begin, int64_t end, void *seen, void *arg
     return TRT_OK;
 }
 
-void
-trt_seen_add(void *seen, const void *after, void *arg)
+static void
+start_to_look(void *seen, void *arg)
+{
+    (void)arg;
+    *(trt_seen *)seen = trt_seen_nothing;
+}
+
+static void
+add_look(void *seen, const void *after, void *arg)
 {
     (void)arg;
     trt_seen *const s = seen;
@@ -96,17 +96,26 @@ trt_seen_add(void *seen, const void *after, void *arg)
 }
 
 int
+trt_sort_see(trt_context *ctx, size_t length,
+             int (*fold)(trt_context *ctx, int64_t begin, int64_t end, void *seen,
+                         void *arg),
+             void *arg, trt_seen *seen)
+{
+    const trt_reduction how = {sizeof(trt_seen), start_to_look, fold, add_look};
+    if (ctx && length > TRT_SORT_PART) {
+        return trt_parallel_reduce(ctx, 0, (int64_t)length, TRT_SORT_PART, &how, arg,
+                                   seen);
+    }
+    start_to_look(seen, NULL);
+    return fold(ctx, 0, (int64_t)length, seen, arg);
+}
+
+int
 trt_sort_look(trt_context *ctx, const trt_rank_kernel *kernel, const trt_order *order,
               const void *items, size_t length, trt_seen *seen)
 {
-    static const trt_reduction how = {sizeof(trt_seen), start_to_look, look_at_part,
-                                      trt_seen_add};
     look l = {{kernel, order}, items};
-    if (!ctx || length <= TRT_SORT_PART) {
-        start_to_look(seen, NULL);
-        return look_at_part(ctx, 0, (int64_t)length, seen, &l);
-    }
-    return trt_parallel_reduce(ctx, 0, (int64_t)length, TRT_SORT_PART, &how, &l, seen);
+    return trt_sort_see(ctx, length, look_at_part, &l, seen);
 }
 
 /* ---- dividing it into buckets ---------------------------------------------------- */

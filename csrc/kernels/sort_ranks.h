@@ -140,7 +140,11 @@ int trt_sort_look(trt_context *ctx, const trt_rank_kernel *kernel,
 int trt_sort_rows(trt_context *ctx, size_t length, size_t count, trt_range_function fn,
                   void *arg);
 
-/* Add what the items after it show to what has been seen. For reductions. */
-void trt_seen_add(void *seen, const void *after, void *arg);
+/* Look at `length` items by `fold`, that of a reduction to a trt_seen, on many
+ * threads if they are many and there is a context. */
+int trt_sort_see(trt_context *ctx, size_t length,
+                 int (*fold)(trt_context *ctx, int64_t begin, int64_t end, void *seen,
+                             void *arg),
+                 void *arg, trt_seen *seen);
 
 #endif
