@@ -254,18 +254,24 @@ class _Loop:
             low = high
 
 
+def check_count(who: str, name: str, value: int | None) -> None:
+    """Raise what is wrong with an option that is a number of items, or None."""
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(
+            f"{who}: {name} must be an int or None, not {type(value).__name__!r}"
+        )
+    if value < 1:
+        raise ValueError(f"{who}: {name} must be 1 or more, or None, not {value}")
+
+
 def check_options(who: str, grain: int | None, schedule: str) -> None:
     """Raise what is wrong with the options of a loop.
 
     who  the function that was called, for the message
     """
-    if grain is not None:
-        if not isinstance(grain, int) or isinstance(grain, bool):
-            raise TypeError(
-                f"{who}: grain must be an int or None, not {type(grain).__name__!r}"
-            )
-        if grain < 1:
-            raise ValueError(f"{who}: grain must be 1 or more, or None, not {grain}")
+    check_count(who, "grain", grain)
     if schedule not in ("auto", "static", "greedy", "serial"):
         raise ValueError(
             f"{who}: schedule must be 'auto', 'static', 'greedy' or 'serial', not "

@@ -9,7 +9,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 from taskrt import _core
 from taskrt._unique import Unique
 from taskrt.errors import Cancelled, CancelledError, TaskLostError
-from taskrt.parallel._blocks import check_options
+from taskrt.parallel._blocks import check_count, check_options
 from taskrt.parallel._window import Calls, OrderedWindow, UnorderedWindow, Window
 from taskrt.waits import _note_others
 
@@ -115,7 +115,7 @@ class imap(Unique, Generic[_R]):  # noqa: N801  (used as a function)
         if not iterables:
             raise TypeError("imap() takes one iterable or more to map over")
         check_options("imap()", grain, "auto")
-        _check_buffer(buffer)
+        check_count("imap()", "buffer", buffer)
         if len(iterables) == 1:
             source = iter(iterables[0])
         else:
@@ -213,14 +213,3 @@ class imap(Unique, Generic[_R]):  # noqa: N801  (used as a function)
         window = getattr(self, "_window", None)  # __init__ may have raised
         if window is not None and not window.stopped:
             window.stop()
-
-
-def _check_buffer(buffer: int | None) -> None:
-    if buffer is None:
-        return
-    if not isinstance(buffer, int) or isinstance(buffer, bool):
-        raise TypeError(
-            f"imap(): buffer must be an int or None, not {type(buffer).__name__!r}"
-        )
-    if buffer < 1:
-        raise ValueError(f"imap(): buffer must be 1 or more, or None, not {buffer}")

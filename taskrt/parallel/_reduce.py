@@ -90,8 +90,7 @@ def reduce(
 
     Raises TypeError if there is neither an item nor `initial`, or for wrong options,
     ValueError for others; of the leaves in which op or map has failed the error of the
-    first;
-    Cancelled. A suspension point and a checkpoint; any thread.
+    first; Cancelled. A suspension point and a checkpoint; any thread.
 
     >>> from taskrt import parallel
     >>> parallel.reduce(max, ["tree", "is", "fixed"], map=len)
