@@ -10,6 +10,7 @@ import gc
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 # Tests see the installed package, which has the compiled core, never the sources.
@@ -23,6 +24,12 @@ from support.places import Place, in_task, in_thread, on_main  # noqa: E402
 
 import taskrt  # noqa: E402
 from taskrt._config import read_settings  # noqa: E402
+
+with suppress(ImportError):  # the tests of a wheel do without it
+    from hypothesis.configuration import set_hypothesis_home_dir
+
+    # Not beside the tests, where its folder would be searched for tests.
+    set_hypothesis_home_dir(SOURCES / "build/hypothesis")
 
 
 def pytest_configure() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.configuration import set_hypothesis_home_dir
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -17,12 +16,9 @@ from hypothesis.stateful import (
     rule,
 )
 from support.gates import pinned
-from support.sources import ROOT
 
 import taskrt
 from taskrt import Channel, ChannelClosed, Task, yield_now
-
-set_hypothesis_home_dir(ROOT / "build/hypothesis")
 
 CLOSED = "closed"
 

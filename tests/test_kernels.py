@@ -13,16 +13,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.configuration import set_hypothesis_home_dir
-from support.sources import ROOT
+from support.examples import some_examples
 
 import taskrt
 from taskrt import _kernels as kernels
-
-# Not beside the tests, where its folder would be searched for tests.
-set_hypothesis_home_dir(ROOT / "build/hypothesis")
 
 Resize = Callable[[int], object]
 
@@ -36,11 +32,6 @@ MERGE_SERIAL, STRIDED_SERIAL, SUM_SERIAL = 2**16, 2**19, 2**21
 FILL_SERIAL = 2**24  # bytes
 
 each_code = pytest.mark.parametrize("code", CODES)
-some_examples = settings(
-    max_examples=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
 
 
 @pytest.fixture(params=[1, 2, 4])
@@ -109,7 +100,7 @@ def merged(left: array.array[Any], right: array.array[Any]) -> array.array[Any]:
 @each_code
 class TestMerge:
     @given(data=st.data())
-    @some_examples
+    @some_examples(40)
     def test_is_that_of_a_stable_sort(self, code: str, data: st.DataObject) -> None:
         left, right = (in_order(data.draw(arrays(code))) for _ in range(2))
         assert merged(left, right).tobytes() == in_order(left + right).tobytes()
@@ -126,7 +117,7 @@ class TestMerge:
         assert merged(right, left).tobytes() == in_order(right + left).tobytes()
 
     @given(data=st.data())
-    @some_examples
+    @some_examples(40)
     def test_of_unsorted_runs_stays_in_its_place(
         self, code: str, data: st.DataObject
     ) -> None:
@@ -205,7 +196,7 @@ def path(left: array.array[Any], right: array.array[Any]) -> list[tuple[int, int
 
 @each_code
 @given(data=st.data())
-@some_examples
+@some_examples(40)
 def test_path_is_that_of_a_stable_merge(code: str, data: st.DataObject) -> None:
     left, right = (in_order(data.draw(arrays(code))) for _ in range(2))
     diagonals = range(len(left) + len(right) + 1)
@@ -251,7 +242,7 @@ class TestFillAndCopy:
         assert target.tobytes() == expected.tobytes()
 
     @given(data=st.data())
-    @some_examples
+    @some_examples(40)
     def test_fill_with_any_value(self, code: str, data: st.DataObject) -> None:
         value = data.draw(numbers(code))
         items = array.array(code, bytes(5 * struct.calcsize(code)))
@@ -317,7 +308,7 @@ class TestSumOfFloats:
         assert error <= 1e-15 * math.fsum(map(abs, items))
 
     @given(data=st.data())
-    @some_examples
+    @some_examples(40)
     def test_of_odd_numbers(self, code: str, data: st.DataObject) -> None:
         few = st.sampled_from([0.0, -1.0, 1e30, INF, -INF, NAN])
         items = array.array(code, data.draw(st.lists(few, max_size=30)))

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.configuration import set_hypothesis_home_dir
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
@@ -20,7 +19,6 @@ from hypothesis.stateful import (
     rule,
 )
 from support.gates import pinned
-from support.sources import ROOT
 
 import taskrt
 from taskrt import (
@@ -33,8 +31,6 @@ from taskrt import (
     Waiter,
     yield_now,
 )
-
-set_hypothesis_home_dir(ROOT / "build/hypothesis")
 
 
 class OneThread(RuleBasedStateMachine):

@@ -3,21 +3,17 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.configuration import set_hypothesis_home_dir
 from hypothesis.extra import numpy as hnp
-from support.sources import ROOT
 
 np = pytest.importorskip("numpy", "2.0")
 
 from support.arrays import VIEWS, is_same, make  # noqa: E402
+from support.examples import some_examples  # noqa: E402
 
 from taskrt import parallel  # noqa: E402
 from taskrt.parallel import _array_cumsum  # noqa: E402
-
-# Not beside the tests, where its folder would be searched for tests.
-set_hypothesis_home_dir(ROOT / "build/hypothesis")
 
 EXACT = ["?", "i1", "i2", "i4", "i8", "u1", "u8", ">i4", "O"]
 
@@ -46,11 +42,7 @@ def test_long_arrays_of_exact_types(threads: int, dtype: str) -> None:
     assert is_same(parallel.cumsum(array), np.cumsum(array))
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@some_examples(60)
 @given(data=st.data())
 def test_any_shape_along_any_axis(small_blocks: None, data: st.DataObject) -> None:
     shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=40))

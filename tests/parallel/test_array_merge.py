@@ -4,26 +4,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.configuration import set_hypothesis_home_dir
-from support.sources import ROOT
 
 np = pytest.importorskip("numpy", "2.0")
 
 from support.arrays import DTYPES, VIEWS, is_same, make  # noqa: E402
+from support.examples import some_examples  # noqa: E402
 
 from taskrt import parallel  # noqa: E402
 from taskrt.parallel import _array_merge, _arrays  # noqa: E402
 
-# Not beside the tests, where its folder would be searched for tests.
-set_hypothesis_home_dir(ROOT / "build/hypothesis")
-
-some_examples = settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 
@@ -62,7 +53,7 @@ def test_merges_as_a_stable_sort(
     assert is_same(b, before[1])
 
 
-@some_examples
+@some_examples(60)
 @given(
     st.sampled_from(DTYPES), st.integers(0, 60), st.integers(0, 60), st.integers(0, 99)
 )
@@ -108,7 +99,7 @@ def test_views_of_any_layout(small_pieces: None, dtype: str, view: str) -> None:
     assert is_same(out, expected)
 
 
-@some_examples
+@some_examples(60)
 @given(
     st.sampled_from(DTYPES), st.integers(0, 60), st.integers(0, 60), st.integers(0, 99)
 )

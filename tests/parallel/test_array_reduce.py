@@ -4,21 +4,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.configuration import set_hypothesis_home_dir
 from hypothesis.extra import numpy as hnp
-from support.sources import ROOT
 
 np = pytest.importorskip("numpy", "2.0")
 
 from support.arrays import VIEWS, is_same, make  # noqa: E402
+from support.examples import some_examples  # noqa: E402
 
 from taskrt import parallel  # noqa: E402
 from taskrt.parallel import _array_reduce  # noqa: E402
-
-# Not beside the tests, where its folder would be searched for tests.
-set_hypothesis_home_dir(ROOT / "build/hypothesis")
 
 EXACT = ["i1", "i4", "i8", "u2", "u8", "?", ">i4"]
 OPS = [
@@ -64,11 +60,7 @@ def test_ufunc_that_numpy_applies_to_one_axis_reduces_all(small_blocks: None) ->
         assert parallel.reduce(np.lcm, layout, axis=None) == 232_792_560
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@some_examples(60)
 @given(data=st.data())
 def test_any_shape_along_any_axis(small_blocks: None, data: st.DataObject) -> None:
     shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=9))

@@ -5,11 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.configuration import set_hypothesis_home_dir
 from support.child import run_script
-from support.sources import ROOT
+from support.examples import some_examples
 
 np = pytest.importorskip("numpy", "2.0")
 
@@ -24,14 +23,6 @@ from taskrt.parallel import (  # noqa: E402
     _arrays,
 )
 
-# Not beside the tests, where its folder would be searched for tests.
-set_hypothesis_home_dir(ROOT / "build/hypothesis")
-
-some_examples = settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 KINDS = [None, "quicksort", "heapsort", "mergesort", "stable"]
 
@@ -93,7 +84,7 @@ def test_finds_the_order_as_numpy(dtype: str, length: int, threads: int) -> None
     assert is_same(found, np.argsort(array, kind="stable"))
 
 
-@some_examples
+@some_examples(60)
 @given(data=st.data())
 def test_any_shape_along_any_axis(pieces: None, data: st.DataObject) -> None:
     array = data.draw(any_array(max_side=40))
@@ -103,7 +94,7 @@ def test_any_shape_along_any_axis(pieces: None, data: st.DataObject) -> None:
     assert is_same(parallel.argsort(array, axis), order)
 
 
-@some_examples
+@some_examples(60)
 @given(data=st.data())
 def test_axis_none_sorts_all_items_in_one_row(
     pieces: None, data: st.DataObject
@@ -186,7 +177,7 @@ def test_complex_nan_comes_last_in_reverse(pieces: None) -> None:
     assert np.array_equal(found[:-count], np.sort(good)[::-1])
 
 
-@some_examples
+@some_examples(60)
 @given(data=st.data())
 def test_key_is_called_once_with_the_whole_array(
     pieces: None, data: st.DataObject

@@ -6,21 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.configuration import set_hypothesis_home_dir
-from support.sources import ROOT
 
 np = pytest.importorskip("numpy", "2.0")
 
 from support.arrays import VIEWS, is_same, make  # noqa: E402
+from support.examples import some_examples  # noqa: E402
 
 import taskrt  # noqa: E402
 from taskrt import parallel  # noqa: E402
 from taskrt.parallel import map_blocks  # noqa: E402
-
-# Not beside the tests, where its folder would be searched for tests.
-set_hypothesis_home_dir(ROOT / "build/hypothesis")
 
 
 def double(x: Any) -> Any:
@@ -30,11 +26,7 @@ def double(x: Any) -> Any:
 # ---- what the function gets ----------------------------------------------------------
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@some_examples(60)
 @given(
     shape=st.lists(st.integers(0, 12), min_size=1, max_size=3),
     data=st.data(),

@@ -9,8 +9,9 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import some_examples
 from support.gates import until
 from support.places import Place
 
@@ -38,15 +39,7 @@ def identity(item: Any) -> Any:
     return item
 
 
-relaxed = settings(
-    max_examples=80,
-    deadline=None,
-    # The fixture does the same for all examples.
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-
-
-@relaxed
+@some_examples(80)
 @given(st.lists(st.integers(-20, 20), max_size=500), grains, st.booleans())
 def test_sorts_as_sorted(items: list[int], grain: int | None, down: bool) -> None:
     expected = sorted(items, reverse=down)
@@ -56,7 +49,7 @@ def test_sorts_as_sorted(items: list[int], grain: int | None, down: bool) -> Non
     assert found == expected
 
 
-@relaxed
+@some_examples(80)
 @given(st.lists(st.integers(0, 5), max_size=500), grains, st.booleans())
 def test_equal_items_keep_their_order(
     items: list[int], grain: int | None, down: bool
