@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from support.gates import Gate, join, pinned, until, until_suspended
 from support.gauge import Gauge
+from support.places import in_task, in_thread
 
 import taskrt
 from taskrt import (
@@ -45,32 +46,11 @@ def _four_threads() -> Iterator[None]:
     taskrt.set_num_threads(before)
 
 
-def outside(fn: Callable[[], object]) -> None:
-    """Call it on a thread of its own, where no limit is in force, and wait for that."""
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            fn()
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    join(thread)
-    for error in errors:
-        raise error
-
-
-def in_task(fn: Callable[[], object]) -> None:
-    fetch(spawn(fn))
-
-
 def here(fn: Callable[[], object]) -> None:
     fn()
 
 
-@pytest.mark.parametrize("where", [here, in_task, outside])
+@pytest.mark.parametrize("where", [here, in_task, in_thread])
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_no_more_run_at_a_time(n: int, where: Callable[..., None]) -> None:
     gauge = Gauge()
@@ -240,7 +220,7 @@ def test_between_two_waits_nothing_else_runs() -> None:
 
 
 def test_one_that_yields_until_others_are_done_lets_them() -> None:
-    for where in (here, in_task, outside):
+    for where in (here, in_task, in_thread):
 
         def block() -> None:
             with limit(1):
@@ -310,7 +290,7 @@ def test_pinned_tasks_and_race_and_run_blocking_get_their_turn() -> None:
             for task in tasks:
                 fetch(task)
 
-    for where in (here, in_task, outside):
+    for where in (here, in_task, in_thread):
         where(block)
     assert gauge.most == 1
 

@@ -142,4 +142,15 @@ company_run(unsigned master, trt_function fn, void *arg)
     return status;
 }
 
+/* Run the test with one thread, with two and with four. */
+static inline void
+company_try_sizes(void (*test)(void))
+{
+    for (unsigned threads = 1; threads <= 4; threads *= 2) {
+        company_open(threads, 1);
+        test();
+        company_close();
+    }
+}
+
 #endif

@@ -189,31 +189,21 @@ check_cancelled_merge(void)
 }
 
 static void
-with_threads(void (*test)(void))
-{
-    for (unsigned threads = 1; threads <= 4; threads *= 2) {
-        company_open(threads, 1);
-        test();
-        company_close();
-    }
-}
-
-static void
 test_merge_is_stable(void)
 {
-    with_threads(check_merges);
+    company_try_sizes(check_merges);
 }
 
 static void
 test_types_agree_with_one_thread(void)
 {
-    with_threads(check_types);
+    company_try_sizes(check_types);
 }
 
 static void
 test_cancelled_merge_does_not_begin(void)
 {
-    with_threads(check_cancelled_merge);
+    company_try_sizes(check_cancelled_merge);
 }
 
 int

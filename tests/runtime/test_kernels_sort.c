@@ -490,31 +490,21 @@ test_scratch_that_nobody_has_is_refused(void)
 }
 
 static void
-with_threads(void (*test)(void))
-{
-    for (unsigned threads = 1; threads <= 4; threads *= 2) {
-        company_open(threads, 1);
-        test();
-        company_close();
-    }
-}
-
-static void
 test_long_rows_are_sorted_on_all_threads(void)
 {
-    with_threads(check_long_rows);
+    company_try_sizes(check_long_rows);
 }
 
 static void
 test_many_rows_are_sorted_on_all_threads(void)
 {
-    with_threads(check_many_rows);
+    company_try_sizes(check_many_rows);
 }
 
 static void
 test_cancelled_sort_keeps_all_items(void)
 {
-    with_threads(check_cancelled_sort);
+    company_try_sizes(check_cancelled_sort);
 }
 
 int
