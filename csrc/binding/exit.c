@@ -229,7 +229,6 @@ interrupt_threads(void)
 static bool
 stop_threads(Worker *w, uint64_t deadline)
 {
-    blas_pause();
     trt_store_seq_cst(&core->stopping, true);
     lifecycle_unpark_all();
     alarm_stop();
@@ -273,9 +272,9 @@ stop_hub(Worker *w)
 }
 
 /* Drain and stop, on main's root. `patient`: wait for running tasks however long they
- * take. True: all threads have ended. */
+ * take. `give_up_blas` is called when they have ended. True: all threads have ended. */
 static bool
-end_runtime(Worker *w, bool patient, uint64_t deadline)
+end_runtime(Worker *w, bool patient, uint64_t deadline, void (*give_up_blas)(void))
 {
     LimitObject *const held = w->root.held; /* inside of a limit that goes on */
     if (held) {
@@ -305,6 +304,7 @@ end_runtime(Worker *w, bool patient, uint64_t deadline)
         interrupt_threads();
     }
     const bool bounded = exit_live_tasks() > 0;
+    give_up_blas();
     const bool ended =
         stop_threads(w, bounded ? trt_clock_now_ns() + GRACE_NS : TRT_FOREVER);
     stop_hub(w);
@@ -354,7 +354,7 @@ core_shutdown(PyObject *Py_UNUSED(module), PyObject *args)
         lifecycle_unpark_all();
         return PyBool_FromLong(exit_live_tasks() == 0);
     }
-    const bool ended = end_runtime(w, wait && !cancel, deadline);
+    const bool ended = end_runtime(w, wait && !cancel, deadline, blas_pause);
     if (ended) {
         reset();
     }
@@ -384,7 +384,7 @@ core_at_exit(PyObject *Py_UNUSED(module), PyObject *late)
         return NULL;
     }
     if (w->base.kind == TRT_WORKER_MAIN && w->current == &w->root && !w->root.work) {
-        if (end_runtime(w, !interrupted, TRT_FOREVER)) {
+        if (end_runtime(w, !interrupted, TRT_FOREVER, blas_leave)) {
             reset();
         }
         trt_store_relaxed(&core->exited, true);
