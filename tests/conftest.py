@@ -42,6 +42,12 @@ def pytest_report_header() -> str:
     return f"taskrt: {threads} threads, GIL {gil}, {Path(taskrt.__file__).parent}"
 
 
+def pytest_collection_finish() -> None:
+    """Let collections pass over the tests themselves, of which there are many."""
+    gc.collect()
+    gc.freeze()
+
+
 def gil_is_on() -> bool:
     ask: Callable[[], bool] = getattr(sys, "_is_gil_enabled", lambda: True)
     return ask()
