@@ -343,8 +343,9 @@ def test_a_block_that_a_task_does_not_leave_ends_with_the_task() -> None:
     kept = []
 
     def enters() -> None:
-        kept.append(limit(1))
-        kept[-1].__enter__()
+        block = limit(1)
+        kept.append(block)  # others append theirs at the same time
+        block.__enter__()
 
     gauge = Gauge()
     with limit(2):
