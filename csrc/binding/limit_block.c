@@ -84,6 +84,8 @@ limit_enter(LimitObject *self, PyObject *Py_UNUSED(ignored))
     Fiber *const fiber = w->current;
     self->generation = trt_load_relaxed(&core->generation);
     self->parent = (LimitObject *)Py_XNewRef((PyObject *)fiber->limit);
+    const LimitObject *const around = limit_in_force(self->parent);
+    self->idle = around && around->most <= self->most;
     self->fiber = fiber;
     trt_mutex_lock(&core->limits);
     self->next = core->all_limits;
@@ -97,7 +99,7 @@ limit_enter(LimitObject *self, PyObject *Py_UNUSED(ignored))
     /* A handler in the middle of a wait, which has given up its places, runs without
      * any. */
     const bool is_handler = self->parent && !fiber->held;
-    if (!is_handler && limit_rejoin(fiber, self) < 0) {
+    if (!is_handler && !self->idle && limit_rejoin(fiber, self) < 0) {
         leave_block(fiber, self);
         return NULL;
     }
