@@ -12,7 +12,7 @@ from taskrt.parallel._arrays import (
     longest_axis,
     rows_of_block,
 )
-from taskrt.parallel._blocks import check_options, run_blocks
+from taskrt.parallel._blocks import run_blocks
 from taskrt.parallel._missing import MISSING
 
 # The ufuncs of NumPy that give the same in whatever groups their items are combined.
@@ -44,7 +44,6 @@ def reduce_array(
     """
     numpy = import_module("numpy")
     array = as_array("reduce()", "array", a)
-    check_options("reduce()", grain, "auto")
     _check_op(op)
     _check_mapping(mapping)
     if axis is None and (array.flags.c_contiguous or op.__name__ not in OF_AXES):
