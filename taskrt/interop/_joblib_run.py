@@ -9,6 +9,7 @@ import contextvars
 from collections import deque
 from collections.abc import Callable
 from multiprocessing import TimeoutError as JobTimeoutError
+from time import monotonic
 from typing import Any
 
 from taskrt import _core
@@ -25,7 +26,15 @@ Callback = Callable[[object], object]
 class Job:
     """A batch. `Parallel` keeps one for each, and calls `get` once on each."""
 
-    __slots__ = ("_batch", "_callback", "_results", "_run", "_started", "_task")
+    __slots__ = (
+        "_batch",
+        "_callback",
+        "_ended_at",
+        "_results",
+        "_run",
+        "_started",
+        "_task",
+    )
 
     def __init__(self, run: "Run", batch: Batch, callback: Callback) -> None:
         self._run = run
@@ -34,6 +43,7 @@ class Job:
         self._results: list[Any] | None = None
         self._task: Task[None] | None = None  # under the run's lock
         self._started: Event | None = None  # set when there is a task
+        self._ended_at = 0.0
 
     def start(self) -> None:
         """Make the task. Under the lock, once."""
@@ -52,6 +62,7 @@ class Job:
         assert callback is not None
         try:
             self._results = batch()
+            self._ended_at = monotonic()
             self._run.end(self, callback)
         except Cancelled:
             raise
@@ -63,10 +74,12 @@ class Job:
 
         timeout  seconds to wait at most, None for no limit
 
-        Raises the first error of any batch; multiprocessing.TimeoutError.
+        Raises the first error of any batch; multiprocessing.TimeoutError, also for what
+        has ended too late while this thread was in the middle of another batch.
         """
         job: Job | None = self
         run = self._run
+        begun = monotonic()
         with run.failing.token.scope():
             if run.ended is not None:
                 try:
@@ -76,7 +89,7 @@ class Job:
             elif not self._wait(timeout):
                 job = None
         run.raise_error()
-        if job is None:
+        if job is None or (timeout is not None and job._ended_at - begun > timeout):
             run.is_late = True
             raise JobTimeoutError(f"no result after {timeout} seconds")
         results, job._results = job._results, None
