@@ -87,7 +87,7 @@ lint: $(VENV)/installed $(VENV)/test-tools $(VENV)/lint-tools
 	lint-imports
 
 docs: $(VENV)/installed $(VENV)/test-tools $(VENV)/docs-tools
-	pytest tests/test_docs.py
+	pytest tests/test_docs.py tests/test_moving.py
 	sphinx-build -W --keep-going -q docs docs/_build
 
 # All that a change must pass.

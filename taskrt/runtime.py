@@ -207,6 +207,20 @@ def _install_hooks() -> None:
         os.register_at_fork(after_in_child=_core._after_fork)
 
 
+def check_unpatched(who: str, *modules: str) -> None:
+    """Raise RuntimeError if gevent has replaced modules that would hang then.
+
+    A thread that it starts is a greenlet of its own, which runs when its loop does.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    patched = [name for name in modules if monkey and monkey.is_module_patched(name)]
+    if patched:
+        raise RuntimeError(
+            f"{who} needs threads and loops of Python, and gevent has replaced "
+            f"{' and '.join(patched)}: call patch_all(thread=False, select=False)"
+        )
+
+
 class HelperThread(threading.Thread):
     """A thread of taskrt's own that makes calls, and brings nothing while it has none.
 

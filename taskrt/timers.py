@@ -19,6 +19,7 @@ from typing import ParamSpec, TypeVar, TypeVarTuple
 
 from taskrt import _core, runtime
 from taskrt._core import Event, Task
+from taskrt._deadlines import deadline_after
 from taskrt._unique import Unique
 
 __all__ = ["Timer", "spawn_after", "spawn_later"]
@@ -153,12 +154,6 @@ def _start(target: "Task[object] | Timer", now: float) -> None:
 _keeper = _Keeper()
 
 
-def _deadline_after(what: str, seconds: float) -> float:
-    if seconds < 0 or math.isnan(seconds):
-        raise ValueError(f"{what} must be a number from 0 upwards, not {seconds!r}")
-    return time.monotonic() + seconds
-
-
 def spawn_later(
     delay: float, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs
 ) -> Task[_R]:
@@ -167,14 +162,14 @@ def spawn_later(
     Until then it is pending: `Task.cancel` prevents the call, fetch waits, and the end
     of the process cancels it. The task sees a copy of the present context variables.
     It starts when a thread is free, so perhaps later; with one thread in the pool, when
-    the main thread waits. Raises ValueError if delay is negative or NaN, and what spawn
-    raises. Not a suspension point; any thread.
+    the main thread waits. Raises ValueError if delay is negative or NaN, TypeError if
+    it is no number, and what spawn raises. Not a suspension point; any thread.
 
     >>> from taskrt import fetch, spawn_later
     >>> fetch(spawn_later(0.001, pow, 2, 3))
     8
     """
-    deadline = _deadline_after("delay", delay)
+    deadline = deadline_after("delay", delay)
     task = _core._make(_HELD, fn, *args, **kwargs)
     _keeper.add(deadline, task)
     return task
@@ -226,7 +221,7 @@ class Timer(Unique):
             raise ValueError(
                 f"interval must be a number above 0, or None, not {interval!r}"
             )
-        self._deadline = _deadline_after("delay", delay)
+        self._deadline = deadline_after("delay", delay)
         self._interval = None if interval is None else max(interval, _SHORTEST)
         self._fn: Callable[..., object] = fn
         self._args: tuple[object, ...] = args

@@ -192,8 +192,9 @@ sleep_seconds(const char *who, PyObject *seconds, double *value)
 {
     uint64_t deadline;
     if (seconds == Py_None || wait_deadline(seconds, &deadline) < 0) {
-        if (!PyErr_Occurred()) {
-            PyErr_Format(PyExc_TypeError, "%s takes a number of seconds", who);
+        if (!PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_TypeError)) {
+            PyErr_Format(PyExc_TypeError, "%s takes a number of seconds, not '%.100s'",
+                         who, Py_TYPE(seconds)->tp_name);
         }
         return -1;
     }

@@ -26,27 +26,19 @@ def argsort(a: Array, axis: int | None = -1, *, kind: str | None = None) -> Arra
     They are those of ``numpy.argsort(a, axis, kind="stable")``: the indices of items
     that are equal, also of NaNs and NaTs, which come last, are in increasing order.
 
-    Args:
-        a: An array of any type and shape, or what `numpy.asarray` makes one of.
-        axis: The axis along which to sort, the last one by default. None sorts all
-            items, as if they were in one row.
-        kind: A name that `numpy.sort` knows, or None. All of them mean a stable sort.
+    a     an array of any type and shape, or what `numpy.asarray` makes one of
+    axis  the axis along which to sort, the last one by default; None: all items, as if
+          they were in one row
+    kind  a name that `numpy.sort` knows, or None; all of them mean a stable sort
 
-    Returns:
-        An array of the shape of `a` (of one dimension if `axis` is None) and of the
-        type `numpy.intp`.
-
-    Raises:
-        ModuleNotFoundError: NumPy is not installed.
-        numpy.exceptions.AxisError: There is no such axis.
-        ValueError: There is no such kind.
-
-        What comparing two items raises, if they are objects.
-
-    Long arrays are a suspension point and a checkpoint. Any thread.
+    Returns an array of the shape of `a`, of one dimension if `axis` is None, and of the
+    type `numpy.intp`. Raises ModuleNotFoundError without NumPy, its AxisError if there
+    is no such axis, TypeError and ValueError for what is no kind, and what comparing
+    two objects raises. Long arrays are a suspension point and a checkpoint; any thread.
 
     >>> import numpy as np
-    >>> argsort(np.array([30, 10, 20, 10]))
+    >>> from taskrt import parallel
+    >>> parallel.argsort(np.array([30, 10, 20, 10]))
     array([1, 3, 2, 0])
     """
     keys = as_array("argsort()", "a", a)

@@ -42,29 +42,23 @@ def cumsum(
     exact sums. Running sums of numbers that are not negative never decrease. Where the
     other axes have 32 items or more, they are what is cut, and all is as in NumPy.
 
-    Args:
-        a: An array, or what `numpy.asarray` makes one of.
-        axis: The axis along which to add up. None, the default, takes all items as if
-            they were in one row.
-        dtype: The type in which to add up, and of the result. None means that of `a`,
-            but of integers not less than `numpy.intp`, as in NumPy.
-        out: Where the result is to go: an array of its shape and type, which is `a`
-            itself or does not overlap it. None makes a new one.
+    a      an array, or what `numpy.asarray` makes one of
+    axis   the axis along which to add up; None: all items, as if they were in one row
+    dtype  the type in which to add up, and of the result; None: that of `a`, but of
+           integers not less than `numpy.intp`, as in NumPy
+    out    where the result is to go: an array of its shape and type, which is `a`
+           itself or does not overlap it; None: a new one
 
-    Returns:
-        `out`, or a new array of the shape of `a`; of one dimension if `axis` is None.
-
-    Raises:
-        ModuleNotFoundError: NumPy is not installed.
-        numpy.exceptions.AxisError: There is no such axis.
-        TypeError: Items of this type cannot be added, or `out` has another type.
-        ValueError: `out` has another shape, overlaps `a`, or is read-only.
-
-    Long arrays are a suspension point and a checkpoint; one that fails or is cancelled
-    leaves `out` unfinished. Any thread.
+    Returns `out`, or a new array of the shape of `a`; of one dimension if `axis` is
+    None. Raises ModuleNotFoundError without NumPy, its AxisError if there is no such
+    axis; TypeError if items of this type cannot be added, or `out` has another type;
+    ValueError if `out` has another shape, overlaps `a` or is read-only. Long arrays are
+    a suspension point and a checkpoint; one that fails or is cancelled leaves `out`
+    unfinished. Any thread.
 
     >>> import numpy as np
-    >>> cumsum(np.array([1, 2, 3, 4]))
+    >>> from taskrt import parallel
+    >>> parallel.cumsum(np.array([1, 2, 3, 4]))
     array([ 1,  3,  6, 10])
     """
     array = as_array("cumsum()", "a", a)

@@ -13,7 +13,7 @@ from taskrt.parallel._arrays import (
     longest_axis,
     rows_of_block,
 )
-from taskrt.parallel._blocks import check_options, run_blocks
+from taskrt.parallel._blocks import run_blocks
 from taskrt.parallel._missing import MISSING
 
 # The ufuncs of NumPy that give the same in whatever groups their items are combined.
@@ -45,7 +45,6 @@ def reduce_array(
     """
     numpy = import_module("numpy")
     array = as_array("reduce()", "array", a)
-    check_options("reduce()", grain, "auto")
     _check_op(op)
     _check_mapping(mapping)
     if axis is not None and is_scalar_axis(axis, array):

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
+from operator import index
 from time import perf_counter_ns
 from typing import Literal, TypeAlias
 
@@ -254,29 +255,36 @@ class _Loop:
             low = high
 
 
-def check_count(who: str, name: str, value: int | None) -> None:
-    """Raise what is wrong with an option that is a number of items, or None."""
+def as_count(who: str, name: str, value: int | None) -> int | None:
+    """Return an option that is a number of items as an int, or None if it is that.
+
+    Integers of other types, such as NumPy's, are taken for what they are; other things
+    raise TypeError, and what is no number of items ValueError.
+    """
     if value is None:
-        return
-    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(
             f"{who}: {name} must be an int or None, not {type(value).__name__!r}"
         )
-    if value < 1:
-        raise ValueError(f"{who}: {name} must be 1 or more, or None, not {value}")
+    count = index(value)
+    if count < 1:
+        raise ValueError(f"{who}: {name} must be 1 or more, or None, not {count}")
+    return count
 
 
-def check_options(who: str, grain: int | None, schedule: str) -> None:
-    """Raise what is wrong with the options of a loop.
+def check_options(who: str, grain: int | None, schedule: str) -> int | None:
+    """Return the grain as an int or None; raise what is wrong with a loop's options.
 
     who  the function that was called, for the message
     """
-    check_count(who, "grain", grain)
+    count = as_count(who, "grain", grain)
     if schedule not in ("auto", "static", "greedy", "serial"):
         raise ValueError(
             f"{who}: schedule must be 'auto', 'static', 'greedy' or 'serial', not "
             f"{schedule!r}"
         )
+    return count
 
 
 def run_loop(

@@ -52,6 +52,13 @@ def check_callable(who: str, fn: object) -> None:
         raise TypeError(f"{who} takes a callable first, not {type(fn).__name__!r}")
 
 
+def check_callable_option(who: str, name: str, fn: object) -> None:
+    if fn is not None and not callable(fn):
+        raise TypeError(
+            f"{who}: {name} must be a callable or None, not {type(fn).__name__!r}"
+        )
+
+
 def _is_sliced(iterable: Iterable[Any]) -> bool:
     if type(iterable) in _SLICED:
         return True

@@ -7,7 +7,12 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from taskrt.parallel._blocks import Schedule, check_options, run_blocks
-from taskrt.parallel._calls import as_sliced, block_of, call_each
+from taskrt.parallel._calls import (
+    as_sliced,
+    block_of,
+    call_each,
+    check_callable_option,
+)
 from taskrt.parallel._leaves import Leaves
 from taskrt.parallel._missing import MISSING, Missing
 
@@ -27,7 +32,7 @@ def filter(
 
     pred      None: the items that are true themselves
     grain     the most items in a block, 1 or more; None: what takes 50 microseconds
-    schedule  as for `for_range`
+    schedule  as for `for_each`
 
     Raises the error of pred, of the first block where there are several; TypeError and
     ValueError for wrong options; Cancelled. A suspension point and a checkpoint; any
@@ -37,7 +42,8 @@ def filter(
     >>> parallel.filter(str.isupper, "Read The Docs")
     ['R', 'T', 'D']
     """
-    check_options("filter()", grain, schedule)
+    check_callable_option("filter()", "pred", pred)
+    grain = check_options("filter()", grain, schedule)
     items = as_sliced(iterable)
     kept: list[tuple[int, list[_T]]] = []
 
@@ -72,7 +78,8 @@ def any(
     >>> parallel.any(range(100), map=lambda number: number > 90)
     True
     """
-    check_options("any()", grain, schedule)
+    check_callable_option("any()", "map", map)
+    grain = check_options("any()", grain, schedule)
     return _find(True, iterable, map, grain, schedule)
 
 
@@ -92,7 +99,8 @@ def all(
     >>> parallel.all(["a", "b", ""])
     False
     """
-    check_options("all()", grain, schedule)
+    check_callable_option("all()", "map", map)
+    grain = check_options("all()", grain, schedule)
     return not _find(False, iterable, map, grain, schedule)
 
 
@@ -159,7 +167,7 @@ def min(
 
     default   what there is to return if there are no items
     grain     items that are compared in one go, 1 or more; None: by their number
-    schedule  as for `for_range`
+    schedule  as for `for_each`
 
     Raises ValueError if there is neither an item nor a default, and else as `filter`. A
     suspension point and a checkpoint; any thread.
@@ -168,7 +176,8 @@ def min(
     >>> parallel.min([3, -2, 2], key=abs)
     -2
     """
-    check_options("min()", grain, schedule)
+    check_callable_option("min()", "key", key)
+    grain = check_options("min()", grain, schedule)
     leaves = Leaves(iterable, grain, schedule)
     found: _T | _D = _pick(builtins.min, "min()", leaves, key, default)
     return found
@@ -191,7 +200,8 @@ def max(
     >>> parallel.max(range(10), key=lambda number: number % 4)
     3
     """
-    check_options("max()", grain, schedule)
+    check_callable_option("max()", "key", key)
+    grain = check_options("max()", grain, schedule)
     leaves = Leaves(iterable, grain, schedule)
     found: _T | _D = _pick(builtins.max, "max()", leaves, key, default)
     return found

@@ -24,7 +24,12 @@ from typing import Any, TypeVar, overload
 from taskrt.parallel._array_sort import sort_array
 from taskrt.parallel._arrays import ArrayLike, is_array
 from taskrt.parallel._blocks import Schedule, check_options, run_blocks
-from taskrt.parallel._calls import as_sliced, block_of, call_each
+from taskrt.parallel._calls import (
+    as_sliced,
+    block_of,
+    call_each,
+    check_callable_option,
+)
 
 _T = TypeVar("_T")
 _A = TypeVar("_A", bound=ArrayLike)
@@ -78,7 +83,7 @@ def sort(
     key       what to compare instead of the item; called once for each, in parallel
     reverse   whether to sort downwards; items that compare equal keep their order, too
     grain     items of a part that one thread sorts, 1 or more; None: by their number
-    schedule  as for `for_range`
+    schedule  as for `for_each`
 
     The options of arrays, which take neither grain nor schedule:
 
@@ -103,6 +108,7 @@ def sort(
     >>> parallel.sort(["b", "A", "c"], key=str.lower, reverse=True)
     ['c', 'b', 'A']
     """
+    check_callable_option("sort()", "key", key)
     if is_array(iterable):
         if grain is not None or schedule != "auto":
             raise TypeError("sort(): arrays take neither grain= nor schedule=")
@@ -112,7 +118,7 @@ def sort(
             "sort(): axis, kind and out are options of NumPy arrays, and this is "
             f"{type(iterable).__name__!r}"
         )
-    check_options("sort()", grain, schedule)
+    grain = check_options("sort()", grain, schedule)
     items = as_sliced(iterable)
     alone = _sorts_alone(len(items), grain)
     if key is None:

@@ -417,7 +417,7 @@ class UnorderedWindow(Window[_R]):
     def _next(self) -> Block[_R] | None:
         if not self._live:
             self._wait_for_input()
-        if _is_alone():
+        if is_alone():
             tasks = list(self._live.copy())
             if tasks and not any(task.done() for task in tasks):
                 _core.wait(tasks[0])
@@ -430,7 +430,7 @@ class UnorderedWindow(Window[_R]):
         return block
 
 
-def _is_alone() -> bool:
+def is_alone() -> bool:
     """Whether this is a plain thread beside a pool that has none: main may be busy."""
     return (
         _core.num_threads() == 1
@@ -442,7 +442,7 @@ def _is_alone() -> bool:
 def _wait_for(task: Task[None]) -> None:
     """Wait, without running the task on top of this stack: the consumer can be
     cancelled, the map goes on."""
-    if _is_alone():
+    if is_alone():
         _core.wait(task)
     else:
         _core._wait_all([task], None)
