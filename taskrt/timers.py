@@ -51,6 +51,7 @@ class _Keeper:
         self._event = Event(autoreset=True)
         self._task: Task[None] | None = None
         self._sweep_at = 64
+        self._cancelled = 0  # since the last sweep, perhaps not in the heap any more
         self._hooked = False
 
     def add(self, deadline: float, target: "Task[object] | Timer") -> None:
@@ -60,7 +61,8 @@ class _Keeper:
                 self._hook()
             if len(self._heap) >= self._sweep_at:
                 self._sweep()
-            heapq.heappush(self._heap, (deadline, next(self._numbers), target))
+            entry = (deadline, next(self._numbers), target)
+            heapq.heappush(self._heap, entry)
             is_next = self._heap[0][2] is target
             keeper = self._task
             if keeper is None or keeper.done():
@@ -85,10 +87,24 @@ class _Keeper:
         self.__init__()  # type: ignore[misc]
         self._hooked = hooked
 
+    def hear_cancelled(self) -> None:
+        """Have the keeper look whether it is still needed, if half of what it waits for
+        was cancelled. Not a suspension point."""
+        with self._lock:
+            self._cancelled += 1
+            is_half = 2 * self._cancelled >= len(self._heap)
+        if is_half:
+            self._event.set()
+
     def _sweep(self) -> None:
-        """Drop what was cancelled; amortised, at each doubling of the heap."""
-        self._heap = [entry for entry in self._heap if not entry[2].done()]
-        heapq.heapify(self._heap)
+        """Drop what was cancelled; amortised, at each doubling of the heap, and when
+        half of it was."""
+        # What a collection adds meanwhile goes to the new one.
+        entries, self._heap = self._heap, []
+        self._cancelled = 0
+        for entry in entries:
+            if not entry[2].done():
+                heapq.heappush(self._heap, entry)
         self._sweep_at = max(64, 2 * len(self._heap))
 
     def stop(self, why: str = "the process ends, or has called shutdown()") -> None:
@@ -116,10 +132,12 @@ class _Keeper:
     def _run(self) -> None:
         while True:
             with self._lock:
+                if self._cancelled and 2 * self._cancelled >= len(self._heap):
+                    self._sweep()
                 now = time.monotonic()
                 while self._heap and self._heap[0][0] <= now:
-                    self._due.append(self._heap[0][2])
-                    heapq.heappop(self._heap)
+                    _, _, target = heapq.heappop(self._heap)
+                    self._due.append(target)
                 if not self._due and not self._heap:
                     self._task = None
                     return
@@ -261,6 +279,7 @@ class Timer(Unique):
                 return False
             self._over = True
             task = self._next
+        _keeper.hear_cancelled()
         return task.cancel(msg)
 
     def done(self) -> bool:
