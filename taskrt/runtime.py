@@ -81,7 +81,9 @@ class Info(TypedDict):
     greenlet: str
     started: bool
     num_threads: int
+    num_interactive_threads: int
     pool_threads: int
+    interactive_threads: int
     foreign_threads: int
     available_cpus: int
     asymmetric_barrier: bool
@@ -118,7 +120,9 @@ def info() -> Info:
         "greenlet": version("greenlet"),
         "started": state["started"],
         "num_threads": num_threads(),
+        "num_interactive_threads": num_threads("interactive"),
         "pool_threads": state["pool_threads"],
+        "interactive_threads": state["interactive_threads"],
         "foreign_threads": sum(
             thread is not threading.main_thread()
             and not isinstance(thread, HelperThread)

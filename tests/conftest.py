@@ -78,6 +78,14 @@ def set_num_threads() -> Iterator[Callable[[int], object]]:
     taskrt.set_num_threads(before)
 
 
+@pytest.fixture
+def interactive_threads() -> Iterator[Callable[[int], None]]:
+    """Give what sets their number; the old one is back after the test."""
+    before = taskrt.num_threads("interactive")
+    yield lambda n: taskrt.set_num_threads(n, "interactive")
+    taskrt.set_num_threads(before, "interactive")
+
+
 @pytest.fixture(params=[1, 2, 4])
 def threads(
     request: pytest.FixtureRequest, set_num_threads: Callable[[int], object]

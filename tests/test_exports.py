@@ -147,6 +147,7 @@ TASK_NAMES = [
     "exception",
     "id",
     "name",
+    "pool",
     "report_errors",
     "result",
     "running",

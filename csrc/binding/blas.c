@@ -140,7 +140,8 @@ follow_and(uint32_t more)
 {
     trt_mutex_lock(&number_lock);
     if (trt_load_relaxed(&blas_steers)) {
-        set_numbers_locked(1 + more + trt_sleep_sleeping(&core->pool->sleep) +
+        set_numbers_locked(1 + more +
+                           trt_sleep_sleeping(&core->pool->teams[TRT_DEFAULT].sleep) +
                            trt_load_relaxed(&hall.lounging));
     } else if (has_callbacks) {
         set_numbers_locked(1);
@@ -159,7 +160,8 @@ follow(void)
 void
 blas_begin_task_slow(Worker *w)
 {
-    const uint32_t searching = trt_sleep_searching(&core->pool->sleep);
+    const uint32_t searching =
+        trt_sleep_searching(&core->pool->teams[TRT_DEFAULT].sleep);
     if (searching > 0 && !trt_worker_sees_work(&w->base)) {
         follow_and(searching);
     }
@@ -176,7 +178,8 @@ set_following_locked(bool on)
 {
     trt_store_relaxed(&blas_steers, on);
     if (core->pool) {
-        trt_store_relaxed(&core->pool->sleep.told, on ? follow_sleep : NULL);
+        trt_store_relaxed(&core->pool->teams[TRT_DEFAULT].sleep.told,
+                          on ? follow_sleep : NULL);
     }
 }
 

@@ -17,7 +17,7 @@ enum {
 void
 hub_look_outside(Worker *w)
 {
-    trt_poller *const poller = &core->pool->poller;
+    trt_poller *const poller = &w->base.team->poller;
     if (trt_load_relaxed(&poller->waits) == 0) {
         return;
     }
@@ -28,7 +28,7 @@ hub_look_outside(Worker *w)
         trt_poller_release(poller);
         /* One that fell asleep meanwhile found it held. */
         if (trt_load_seq_cst(&poller->waits) > 0) { /* [poller-waits] */
-            trt_worker_need_poller(core->pool);
+            trt_worker_need_poller(w->base.team);
         }
     }
 }
@@ -61,7 +61,7 @@ hub_fire_timers(Worker *w)
 bool
 hub_owes_turn(Worker *w)
 {
-    if (!fiber_any_ready(w) && trt_load_relaxed(&core->pool->poller.waits) == 0 &&
+    if (!fiber_any_ready(w) && trt_load_relaxed(&w->base.team->poller.waits) == 0 &&
         trt_timers_next_deadline(&w->base.timers) == TRT_FOREVER) {
         w->owes_since_ns = 0;
         return false;

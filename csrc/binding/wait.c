@@ -258,6 +258,21 @@ has_headroom(Worker *w)
            trt_py_recursion_has_room(PyThreadState_Get());
 }
 
+/* Whether this thread may start the task at all, be it as a call: it was released, and
+ * is pinned to no other; and neither team runs what is the other's. */
+static inline bool
+is_own_kind(Worker *w, TaskObject *task)
+{
+    enum { SPECIAL = TASK_HELD | TRT_TASK_PINNED | TASK_INTERACTIVE };
+    const uint32_t flags = trt_load_relaxed(&task->base.flags);
+    if (!(flags & SPECIAL)) {
+        return !worker_is_interactive(w);
+    }
+    return (!(flags & TASK_HELD) || flags & TASK_RELEASED) &&
+           (!(flags & TRT_TASK_PINNED) || trt_load_relaxed(&task->pinned_to) == w) &&
+           !(flags & TASK_INTERACTIVE) == !worker_is_interactive(w);
+}
+
 /* Run a pending task here, as a call, if that is allowed; after wait_begin(). A wait
  * with a deadline could not leave it, so that never comes here. 1: it has run; 0: not;
  * −1: it has, and an error has come while this stack waited for its place again. */
@@ -268,10 +283,7 @@ run_inline(Worker *w, TaskObject *task)
         !has_headroom(w)) {
         return false;
     }
-    if (task_flag(task, TASK_HELD) && !task_flag(task, TASK_RELEASED)) {
-        return false;
-    }
-    if (task_flag(task, TRT_TASK_PINNED) && trt_load_relaxed(&task->pinned_to) != w) {
+    if (!is_own_kind(w, task)) {
         return false;
     }
     if (!scope_binds(w->current->scope, task->scope)) {

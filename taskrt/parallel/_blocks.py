@@ -196,6 +196,13 @@ class _Loop:
             if not isinstance(error, Exception):
                 raise
 
+    def take_part(self, run: Callable[..., None], *args: object) -> None:
+        """Do the caller's part: on its thread, unless that is an interactive one."""
+        if _core._is_interactive():
+            self.family._adopt(_core._aside, run, *args)
+        else:
+            run(*args)
+
     def run(self, length: int, schedule: Schedule, threads: int) -> None:
         self.family = _core._Family()
         try:
@@ -216,12 +223,12 @@ class _Loop:
             part = _make_part(0, length)
             self.parts.append(part)
             self.family._adopt(_core._aside, self.help)
-            self.work(part, True)
+            self.take_part(self.work, part, True)
         elif schedule == "greedy":
             feed = AtomicInt()
             for _ in range(min(threads, length) - 1):
                 self.family._adopt(_core._aside, self.feed, length, feed)
-            self.feed(length, feed)
+            self.take_part(self.feed, length, feed)
         else:
             parts = min(threads, length)
             ends = [length * part // parts for part in range(parts + 1)]
@@ -229,7 +236,7 @@ class _Loop:
                 self.family._adopt(
                     _core._aside, self.work, _make_part(low, high), False
                 )
-            self.work(_make_part(0, ends[1]), False)
+            self.take_part(self.work, _make_part(0, ends[1]), False)
 
     def raise_first(self) -> None:
         """Raise the error of the lowest index that failed, if one has."""
@@ -306,7 +313,8 @@ def run_loop(
         count = min(_MOST, length - first)
         threads = 1 if schedule == "serial" else _core.num_threads()
         loop = _Loop(_shifted(start, first), grain)
-        if threads == 1 or count <= (grain or 1):
+        is_short = threads == 1 or count <= (grain or 1)
+        if schedule == "serial" or (is_short and not _core._is_interactive()):
             _core._aside(loop.run_serial, count)
         else:
             _core._aside(loop.run, count, schedule, threads)
