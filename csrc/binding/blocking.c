@@ -65,7 +65,7 @@ void
 blocking_end(Worker *w)
 {
     if (trt_exchange_seq_cst(&w->blocked_since, 0) & HAS_SPARE) {
-        lifecycle_dismiss_spare(w);
+        lifecycle_dismiss_spare(worker_team(w));
     }
 }
 

@@ -65,6 +65,7 @@ enum {
     TASK_ROUSED = TRT_TASK_FIRST_OWN_FLAG << 8,   /* its turn under a limit has come */
     /* For the interactive team's threads alone. Set when it is made. */
     TASK_INTERACTIVE = TRT_TASK_FIRST_OWN_FLAG << 9,
+    TASK_QUIET = TRT_TASK_FIRST_OWN_FLAG << 10, /* a failure is nobody's business */
 };
 
 /* A task. Not tracked by the collector while a queue or a thread holds it, since it
@@ -372,6 +373,7 @@ typedef struct Core {
         blocked; /* threads that sleep and leave pending tasks to others */
     /* By team: regions, and threads on loan, that have one more. */
     _Atomic(uint32_t) spares[TRT_TEAMS];
+    _Atomic(uint32_t) rosters; /* in use, which have one more together; see roster.c */
     _Atomic(uint64_t) never_ran; /* tasks cancelled before they started */
     /* Foreign threads that the interpreter will join and that are running a task: what
      * others wait for can still come from there. */
@@ -430,6 +432,12 @@ worker_is_interactive(const Worker *w)
     return w->base.kind == TRT_WORKER_INTERACTIVE;
 }
 
+static inline int
+worker_team(const Worker *w)
+{
+    return worker_is_interactive(w) ? TRT_INTERACTIVE : TRT_DEFAULT;
+}
+
 static inline Worker *
 worker_self(void)
 {
@@ -443,11 +451,11 @@ worker_self(void)
  * an error set and nothing said. */
 int lifecycle_enter_blocked(void);
 void lifecycle_leave_blocked(void);
-/* Have one thread more in the worker's team while that one does something else than
- * running tasks: 0, or −1 with an error set and none more. And let it go to rest again;
- * any thread. */
-int lifecycle_bring_in_spare(const Worker *w);
-void lifecycle_dismiss_spare(const Worker *w);
+/* Have one thread more in a team while one of it does something else than running
+ * tasks: 0, or −1 with an error set and none more. And let it go to rest again; any
+ * thread. */
+int lifecycle_bring_in_spare(int team);
+void lifecycle_dismiss_spare(int team);
 /* Have `n` threads in a team from now on, also in what starts later. 0, or −1 with an
  * error set and as many as before. */
 int lifecycle_resize(int team, uint32_t n);

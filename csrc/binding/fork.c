@@ -40,6 +40,7 @@ fork_in_child(void)
     for (int team = 0; team < TRT_TEAMS; team++) {
         trt_store_relaxed(&core->spares[team], 0);
     }
+    trt_store_relaxed(&core->rosters, 0);
     trt_store_relaxed(&core->closing, false);
     trt_store_relaxed(&core->draining, false);
     trt_store_relaxed(&core->cancel_all, false);

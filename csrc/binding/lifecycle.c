@@ -42,12 +42,6 @@ id_at(int team, uint32_t place)
     return team == TRT_INTERACTIVE ? -2 - (int32_t)place : (int32_t)place;
 }
 
-static int
-team_of(const Worker *w)
-{
-    return worker_is_interactive(w) ? TRT_INTERACTIVE : TRT_DEFAULT;
-}
-
 /* As configured; 0: it has not started. */
 static _Atomic(uint32_t) *
 number_of(int team)
@@ -62,10 +56,12 @@ target_threads(int team)
     if (n == 0) {
         return 0;
     }
-    /* The spare ones, see blocking.c and lifecycle_enter_blocked. */
-    const uint32_t more =
-        trt_load_seq_cst(&core->spares[team]) +
-        (team == TRT_DEFAULT && n == 1 && trt_load_relaxed(&core->blocked) > 0);
+    /* The spare ones, see blocking.c and lifecycle_enter_blocked; that of the rosters
+     * does for the latter too. */
+    const bool lacks_one = team == TRT_DEFAULT && n == 1 &&
+                           trt_load_relaxed(&core->blocked) > 0 &&
+                           trt_load_relaxed(&core->rosters) == 0;
+    const uint32_t more = trt_load_seq_cst(&core->spares[team]) + lacks_one;
     return n + more < TRT_POOL_MAX_THREADS ? n + more : TRT_POOL_MAX_THREADS;
 }
 
@@ -73,7 +69,7 @@ target_threads(int team)
 static bool
 is_beyond(const Worker *w)
 {
-    return place_of(w) >= target_threads(team_of(w));
+    return place_of(w) >= target_threads(worker_team(w));
 }
 
 Worker *
@@ -312,9 +308,8 @@ lifecycle_leave_blocked(void)
 }
 
 int
-lifecycle_bring_in_spare(const Worker *w)
+lifecycle_bring_in_spare(int team)
 {
-    const int team = team_of(w);
     int error = 0;
     trt_fetch_add_seq_cst(&core->spares[team], 1);
     trt_mutex_lock(&core->life);
@@ -343,9 +338,8 @@ lifecycle_start_spares(void)
 }
 
 void
-lifecycle_dismiss_spare(const Worker *w)
+lifecycle_dismiss_spare(int team)
 {
-    const int team = team_of(w);
     const uint32_t left = trt_fetch_sub_seq_cst(&core->spares[team], 1) - 1;
     const uint32_t first = trt_load_relaxed(number_of(team)) + left;
     /* One more if main has a spare thread for itself. */

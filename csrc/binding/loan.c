@@ -28,7 +28,7 @@ typedef struct LoanObject {
 static int
 begin(const Worker *w)
 {
-    return trt_worker_is_started(&w->base) ? lifecycle_bring_in_spare(w)
+    return trt_worker_is_started(&w->base) ? lifecycle_bring_in_spare(worker_team(w))
                                            : lifecycle_enter_blocked();
 }
 
@@ -36,7 +36,7 @@ static void
 end(const Worker *w)
 {
     if (trt_worker_is_started(&w->base)) {
-        lifecycle_dismiss_spare(w);
+        lifecycle_dismiss_spare(worker_team(w));
     } else {
         lifecycle_leave_blocked();
     }

@@ -170,7 +170,7 @@ take_anywhere(trt_worker *w)
         item = trt_injector_pop(injector);
     }
     if (!item) {
-        item = trt_deque_pop(&w->deque);
+        item = w->refuses_own ? steal_from(w, w->refused) : trt_deque_pop(&w->deque);
     }
     if (!item && w->takes_injected) {
         item = trt_injector_pop(injector);
@@ -213,7 +213,8 @@ sees_injected(const trt_worker *w)
 bool
 trt_worker_has_at_hand(trt_worker *w)
 {
-    return sees_injected(w) || (w->team->steals && trt_deque_size(&w->deque) > 0);
+    return sees_injected(w) ||
+           (w->team->steals && !w->refuses_own && trt_deque_size(&w->deque) > 0);
 }
 
 bool
@@ -226,7 +227,8 @@ trt_worker_sees_tasks(trt_worker *w)
     size_t count;
     trt_worker *const *table = trt_pool_workers(w->pool, &count);
     for (size_t i = 0; w->team->steals && i < count; i++) {
-        if (trt_deque_offers(&table[i]->deque, table[i] == w ? 0 : w->refused)) {
+        const bool takes_all = table[i] == w && !w->refuses_own;
+        if (trt_deque_offers(&table[i]->deque, takes_all ? 0 : w->refused)) {
             return true;
         }
     }
