@@ -63,6 +63,7 @@ enum {
     TASK_LAZY = TRT_TASK_FIRST_OWN_FLAG << 6,     /* held until schedule(), or a wait */
     TASK_LEFT = TRT_TASK_FIRST_OWN_FLAG << 7,     /* its thread ended in the middle */
     TASK_ROUSED = TRT_TASK_FIRST_OWN_FLAG << 8,   /* its turn under a limit has come */
+    TASK_QUIET = TRT_TASK_FIRST_OWN_FLAG << 9,    /* a failure is nobody's business */
 };
 
 /* A task. Not tracked by the collector while a queue or a thread holds it, since it
@@ -364,6 +365,7 @@ typedef struct Core {
     _Atomic(uint32_t)
         blocked;              /* threads that sleep and leave pending tasks to others */
     _Atomic(uint32_t) spares; /* regions, and threads on loan, that have one more */
+    _Atomic(uint32_t) rosters; /* in use, which have one more together; see roster.c */
     _Atomic(uint64_t) never_ran; /* tasks cancelled before they started */
     /* Foreign threads that the interpreter will join and that are running a task: what
      * others wait for can still come from there. */

@@ -39,6 +39,7 @@ fork_in_child(void)
     calls_forget();
     alarm_forget();
     trt_store_relaxed(&core->spares, 0);
+    trt_store_relaxed(&core->rosters, 0);
     trt_store_relaxed(&core->closing, false);
     trt_store_relaxed(&core->draining, false);
     trt_store_relaxed(&core->cancel_all, false);

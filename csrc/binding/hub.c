@@ -112,10 +112,13 @@ hub_choose(Worker *w)
 {
     if (w->base.kind == TRT_WORKER_MAIN) {
         const bool all = trt_load_relaxed(&core->draining);
+        const bool has_spare = trt_load_relaxed(&core->rosters) > 0; /* see roster.c */
         w->base.refused = all ? 0 : ITEM_FOREIGN;
+        w->base.refuses_own = !all && has_spare;
         /* What threads that have ended left behind; with other workers, theirs to run.
          */
-        w->base.takes_injected = all || trt_load_relaxed(&core->threads) == 1;
+        w->base.takes_injected =
+            all || (trt_load_relaxed(&core->threads) == 1 && !has_spare);
     }
 }
 

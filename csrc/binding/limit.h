@@ -17,6 +17,11 @@
 #define TRT_BINDING_LIMIT_H
 
 extern PyType_Spec limit_spec; /* limit_block.c */
+/* Put it in force around nothing but what is spawned under it by name, within what is
+ * in force here. 0; or −1 with an error set, if it was entered before. */
+int limit_put_in_force(LimitObject *self);
+/* The same again in a forked child, where nothing of the parent's runs. */
+void limit_enter_process(LimitObject *self);
 
 struct LimitObject {
     PyObject_HEAD

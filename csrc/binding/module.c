@@ -239,6 +239,8 @@ static PyMethodDef functions[] = {
     {"_wait_all", (PyCFunction)(void (*)(void))core_wait_all, METH_FASTCALL,
      "For waits."},
     {"_spawn_after", FAST(core_spawn_after), "For timers."},
+    {"_cancel_pending", core_cancel_pending, METH_O, "For interop.futures."},
+    {"_error_of", core_error_of, METH_O, "For interop.futures."},
     {"_lend", core_lend, METH_NOARGS, "For interop.aio."},
     {"_run_own", core_run_own, METH_NOARGS, "For interop.aio."},
     {"_expect", core_expect, METH_O, "For interop.aio."},
@@ -346,6 +348,7 @@ add_primitives(PyObject *module, Core *state)
                    add_type(module, &tally_spec, NULL) &&
                    add_type(module, &guard_spec, NULL) &&
                    add_type(module, &arrivals_spec, NULL) &&
+                   add_type(module, &roster_spec, NULL) &&
                    add_type(module, &atomic_spec, NULL)
                ? 0
                : -1;

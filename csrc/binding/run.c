@@ -50,22 +50,28 @@ add_note(TaskObject *task, PyObject *exception)
 }
 
 /* Release everybody who waits, and only then call back: a callback may take its time.
- */
+ * Last of all tell rosters: who waits for one waits for the callbacks too. */
 static void
 release_waiters(TaskObject *task)
 {
-    trt_waiter *waiters = NULL, **last_waiter = &waiters;
-    trt_waiter *callbacks = NULL, **last_callback = &callbacks;
-    for (trt_waiter *w = trt_waiters_close(&task->base.waiters); w; w = w->next) {
-        trt_waiter ***const last =
-            task_waiter_is_callback(w) ? &last_callback : &last_waiter;
-        **last = w;
-        *last = &w->next;
+    enum { WAITERS, CALLBACKS, ROSTERS, KINDS };
+    trt_waiter *first[KINDS] = {NULL}, **last[KINDS];
+    for (int kind = 0; kind < KINDS; kind++) {
+        last[kind] = &first[kind];
     }
-    *last_waiter = NULL;
-    *last_callback = NULL;
-    trt_waiters_fire(waiters);
-    trt_waiters_fire(callbacks);
+    for (trt_waiter *w = trt_waiters_close(&task->base.waiters); w; w = w->next) {
+        const int kind = task_waiter_is_callback(w) ? CALLBACKS
+                         : roster_is_waiter(w)      ? ROSTERS
+                                                    : WAITERS;
+        *last[kind] = w;
+        last[kind] = &w->next;
+    }
+    for (int kind = 0; kind < KINDS; kind++) {
+        *last[kind] = NULL;
+    }
+    for (int kind = 0; kind < KINDS; kind++) {
+        trt_waiters_fire(first[kind]);
+    }
 }
 
 /* Count what an exit waits for, and have main look whether that was all. */

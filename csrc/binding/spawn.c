@@ -145,7 +145,7 @@ spawn_born(Worker **worker, ScopeObject *scope, PyObject *const *args, Py_ssize_
     if (!task) {
         return NULL;
     }
-    task->scope = (ScopeObject *)Py_NewRef((PyObject *)scope);
+    task->scope = (ScopeObject *)Py_XNewRef((PyObject *)scope);
     if (core->debug) {
         debug_note_spawn(task);
     }

@@ -167,7 +167,7 @@ trt_worker_take(trt_worker *w)
         item = trt_injector_pop(&pool->injector);
     }
     if (!item) {
-        item = trt_deque_pop(&w->deque);
+        item = w->refuses_own ? steal_from(w, w->refused) : trt_deque_pop(&w->deque);
     }
     if (!item && w->takes_injected) {
         item = trt_injector_pop(&pool->injector);
@@ -192,7 +192,8 @@ trt_worker_sees_tasks(trt_worker *w)
     size_t count;
     trt_worker *const *table = trt_pool_workers(w->pool, &count);
     for (size_t i = 0; i < count; i++) {
-        if (trt_deque_offers(&table[i]->deque, table[i] == w ? 0 : w->refused)) {
+        const bool takes_all = table[i] == w && !w->refuses_own;
+        if (trt_deque_offers(&table[i]->deque, takes_all ? 0 : w->refused)) {
             return true;
         }
     }

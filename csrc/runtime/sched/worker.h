@@ -59,6 +59,7 @@ typedef struct trt_worker {
     struct trt_worker *next_lounging; /* under hall->lock */
     bool leaves_lounge;               /* from there to the stack of sleepers; owner */
     uintptr_t refused;   /* bits of an item that this worker does not steal */
+    bool refuses_own;    /* nor take from its own deque */
     bool takes_injected; /* whether it takes from the injector */
     bool searching;      /* whether the sleep word counts this worker as a searcher */
     uint32_t tick;       /* takes so far, for the injector's turn */
