@@ -5,7 +5,8 @@ ends      TaskGroup, CancelScope, fail_after, move_on_after, limit
 between   Channel, Queue, select, Event, Lock and their like
 outside   sleep, wait_readable, run_blocking, Timer
 loops     taskrt.parallel
-bridges   taskrt.interop: asyncio, BLAS and others; taskrt.native: C
+bridges   taskrt.interop: executors, pools, joblib, Dask, asyncio, BLAS
+C         taskrt.native
 
 >>> from taskrt import spawn, fetch
 >>> fetch(spawn(sum, [1, 2, 3]))

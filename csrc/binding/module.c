@@ -115,7 +115,11 @@ PyDoc_STRVAR(
 PyDoc_STRVAR(
     current_task_doc,
     "current_task()\n--\n\n"
-    "Return the task that this code runs in, or None. Not a suspension point.");
+    "Return the task that this code runs in, or None. Not a suspension point.\n\n"
+    ">>> from taskrt import current_task, fetch, spawn\n"
+    ">>> task = spawn(current_task)\n"
+    ">>> fetch(task) is task, current_task()\n"
+    "(True, None)");
 PyDoc_STRVAR(
     wait_readable_doc,
     "wait_readable(file, /, timeout=None)\n--\n\n"

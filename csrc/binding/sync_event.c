@@ -121,7 +121,12 @@ PyDoc_STRVAR(
     "to\n"
     "come if nobody waits; setting it again before that changes nothing. May be set "
     "from any\n"
-    "thread, and from a signal handler.");
+    "thread, and from a signal handler.\n\n"
+    ">>> from taskrt import Event, spawn\n"
+    ">>> ready = Event()\n"
+    ">>> task = spawn(ready.set)\n"
+    ">>> ready.wait()\n"
+    "True");
 PyDoc_STRVAR(
     event_wait_doc,
     "wait($self, /, timeout=None)\n--\n\n"
