@@ -121,8 +121,9 @@ class _Keeper:
             with self._lock:
                 now = time.monotonic()
                 while self._heap and self._heap[0][0] <= now:
-                    _, _, target = heapq.heappop(self._heap)
-                    self._due.append(target)
+                    entry = heapq.heappop(self._heap)
+                    self._due.append(entry[2])
+                    del entry
                 if not self._due and not self._heap:
                     self._task = None
                     return
