@@ -51,7 +51,6 @@ class _Keeper:
         self._event = Event(autoreset=True)
         self._task: Task[None] | None = None
         self._sweep_at = 64
-        self._cancelled = 0  # since the last sweep, perhaps not in the heap any more
         self._hooked = False
 
     def add(self, deadline: float, target: "Task[object] | Timer") -> None:
@@ -87,21 +86,10 @@ class _Keeper:
         self.__init__()  # type: ignore[misc]
         self._hooked = hooked
 
-    def hear_cancelled(self) -> None:
-        """Have the keeper look whether it is still needed, if half of what it waits for
-        was cancelled. Not a suspension point."""
-        with self._lock:
-            self._cancelled += 1
-            is_half = 2 * self._cancelled >= len(self._heap)
-        if is_half:
-            self._event.set()
-
     def _sweep(self) -> None:
-        """Drop what was cancelled; amortised, at each doubling of the heap, and when
-        half of it was."""
+        """Drop what was cancelled; amortised, at each doubling of the heap."""
         # What a collection adds meanwhile goes to the new one.
         entries, self._heap = self._heap, []
-        self._cancelled = 0
         for entry in entries:
             if not entry[2].done():
                 heapq.heappush(self._heap, entry)
@@ -132,12 +120,11 @@ class _Keeper:
     def _run(self) -> None:
         while True:
             with self._lock:
-                if self._cancelled and 2 * self._cancelled >= len(self._heap):
-                    self._sweep()
                 now = time.monotonic()
                 while self._heap and self._heap[0][0] <= now:
-                    _, _, target = heapq.heappop(self._heap)
-                    self._due.append(target)
+                    entry = heapq.heappop(self._heap)
+                    self._due.append(entry[2])
+                    del entry
                 if not self._due and not self._heap:
                     self._task = None
                     return
@@ -279,7 +266,6 @@ class Timer(Unique):
                 return False
             self._over = True
             task = self._next
-        _keeper.hear_cancelled()
         return task.cancel(msg)
 
     def done(self) -> bool:

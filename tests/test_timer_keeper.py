@@ -56,29 +56,6 @@ def test_none_is_left_to_a_keeper_that_was_cancelled() -> None:
     assert fetch(spawn_later(SOON, int)) == 0
 
 
-def test_a_keeper_of_cancelled_timers_alone_ends() -> None:
-    def ends(keeper: taskrt.Task[None] | None) -> None:
-        assert keeper is not None
-        wait(keeper)
-
-    for count in (1, 2, 7, 200):
-        made = [Timer(LONG + i % 3, int, interval=LONG) for i in range(count)]
-        keeper = timers._keeper._task
-        for timer in made:
-            assert timer.cancel()
-        ends(keeper)
-        assert not timers._keeper._heap
-    kept = spawn_later(LONG, int)
-    made = [Timer(LONG, int) for _ in range(100)]
-    keeper = timers._keeper._task
-    for timer in made:
-        timer.cancel()
-    until(lambda: len(timers._keeper._heap) == 1)
-    assert keeper is timers._keeper._task
-    assert kept.state == "pending"
-    kept.cancel()
-
-
 def test_a_keeper_that_fails_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     class Failing(Timer):
         def _fire(self, now: float) -> None:
