@@ -26,15 +26,16 @@ int
 settings_read(Settings *read)
 {
     PyObject *const settings = lifecycle_call_python("taskrt._config", "read_settings");
-    if (settings) {
-        read->threads[TRT_DEFAULT] = read_number(settings, TRT_DEFAULT, "num_threads");
-        read->threads[TRT_INTERACTIVE] =
-            read_number(settings, TRT_INTERACTIVE, "interactive_threads");
-        read->inline_tasks = read_switch(settings, "inline");
-        read->debug = read_switch(settings, "debug");
-        read->closures = read_switch(settings, "closures");
-        Py_DECREF(settings);
+    if (!settings) {
+        return -1;
     }
+    read->threads[TRT_DEFAULT] = read_number(settings, TRT_DEFAULT, "num_threads");
+    read->threads[TRT_INTERACTIVE] =
+        read_number(settings, TRT_INTERACTIVE, "interactive_threads");
+    read->inline_tasks = read_switch(settings, "inline");
+    read->debug = read_switch(settings, "debug");
+    read->closures = read_switch(settings, "closures");
+    Py_DECREF(settings);
     return PyErr_Occurred() ? -1 : 0;
 }
 

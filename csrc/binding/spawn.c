@@ -333,13 +333,16 @@ prepare_pool(const SpawnerObject *self, PyObject *const *args, Py_ssize_t nargs)
     return lifecycle_start_interactive() < 0 ? NULL : worker_self();
 }
 
-/* Whether a task is the interactive team's. Without threads there is no such team. */
+/* Whether a task is the interactive team's. Without threads there is no such team, nor
+ * in exit functions, where main runs everything. */
 static bool
 is_interactive(const SpawnerObject *self, const Worker *w)
 {
-    return self->pool == SAME_TEAM ? worker_is_interactive(w)
-                                   : self->pool == TRT_INTERACTIVE &&
-                                         trt_load_relaxed(&core->interactive) > 0;
+    if (self->pool == SAME_TEAM) {
+        return worker_is_interactive(w);
+    }
+    return self->pool == TRT_INTERACTIVE && trt_load_relaxed(&core->interactive) > 0 &&
+           !trt_load_relaxed(&core->exited);
 }
 
 static PyObject *

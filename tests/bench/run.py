@@ -44,6 +44,7 @@ PROBLEMS = (
     "ping_pong_threads",
     "cancel_suspended",
     "wake",
+    "interactive",
     "blocking",
     "sort_arrays",
     "sort_float64",
