@@ -58,7 +58,7 @@ entries_tidy_oldest(Worker *w)
 }
 
 void
-entries_drop(Worker *w, TaskObject *task)
+entries_drop_slow(Worker *w, TaskObject *task)
 {
     const bool pinned = task_flag(task, TRT_TASK_PINNED);
     trt_deque *const queue = pinned ? &w->pinned : &w->base.deque;

@@ -8,7 +8,7 @@
 enum { NOTES_MAX = 16 };
 
 /* Give up what the task was made of. Objects may run code as they die, in no task. */
-static void
+static inline void
 drop_call(TaskObject *task)
 {
     PyObject *const fn = task->fn, *const kwnames = task->kwnames;
@@ -52,11 +52,11 @@ add_note(TaskObject *task, PyObject *exception)
 /* Release everybody who waits, and only then call back: a callback may take its time.
  */
 static void
-release_waiters(TaskObject *task)
+fire_waiters(trt_waiter *first)
 {
     trt_waiter *waiters = NULL, **last_waiter = &waiters;
     trt_waiter *callbacks = NULL, **last_callback = &callbacks;
-    for (trt_waiter *w = trt_waiters_close(&task->base.waiters); w; w = w->next) {
+    for (trt_waiter *w = first; w; w = w->next) {
         trt_waiter ***const last =
             task_waiter_is_callback(w) ? &last_callback : &last_waiter;
         **last = w;
@@ -68,8 +68,17 @@ release_waiters(TaskObject *task)
     trt_waiters_fire(callbacks);
 }
 
+static inline void
+release_waiters(TaskObject *task)
+{
+    trt_waiter *const first = trt_waiters_close(&task->base.waiters);
+    if (first) {
+        fire_waiters(first);
+    }
+}
+
 /* Count what an exit waits for, and have main look whether that was all. */
-static void
+static inline void
 count_end(TaskObject *task)
 {
     if (task->lineage.generation != trt_load_relaxed(&core->generation)) {
@@ -180,7 +189,7 @@ unlink_task(Fiber *fiber, TaskObject *task, ScopeObject *outer_scope)
 }
 
 /* Call what the task is to run, in its own surroundings: its result or NULL. */
-static PyObject *
+static inline PyObject *
 call_function(Worker *w, TaskObject *task)
 {
     PyThreadState *const tstate = PyThreadState_Get();
@@ -200,18 +209,24 @@ call_function(Worker *w, TaskObject *task)
     return result;
 }
 
+/* A foreign thread begins a task. Whether it counts as running one from now on. */
+static bool
+begin_foreign(Fiber *fiber, TaskObject *task)
+{
+    Py_INCREF(task); /* for leave_begun() */
+    const bool enters = fiber->worker->is_joined && !fiber->task;
+    if (enters) {
+        trt_fetch_add_seq_cst(&core->foreign_running, 1);
+    }
+    return enters;
+}
+
 void
 task_execute(Fiber *fiber, TaskObject *task)
 {
     PyObject *result = NULL;
     const bool is_foreign = fiber->worker->base.kind == TRT_WORKER_FOREIGN;
-    if (is_foreign) {
-        Py_INCREF(task); /* for leave_begun() */
-    }
-    const bool enters_foreign = fiber->worker->is_joined && !fiber->task;
-    if (enters_foreign) {
-        trt_fetch_add_seq_cst(&core->foreign_running, 1);
-    }
+    const bool enters_foreign = is_foreign && begin_foreign(fiber, task);
     ScopeObject *const outer_scope = fiber->scope;
     LimitObject *const outer_limit = fiber->limit, *const outer_held = fiber->held;
     const bool limited = outer_limit || task->limit;

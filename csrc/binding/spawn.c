@@ -9,7 +9,7 @@
 enum { TIDY_PERIOD = 256 };
 
 /* Count a new task, before others can end it: see exit_live_tasks. */
-static void
+static inline void
 count_new(Worker *w, TaskObject *task)
 {
     if (task_flag(task, TRT_TASK_DETACHED)) {
@@ -20,7 +20,7 @@ count_new(Worker *w, TaskObject *task)
 
 /* What a task has from the one that spawns it: random numbers, a limit, and whom main
  * leaves it to, see TASK_FOREIGN. */
-static void
+static inline void
 inherit(Worker *w, TaskObject *task)
 {
     lineage_inherit(&task->lineage, lineage_here(w));
@@ -44,7 +44,7 @@ push_limited(Worker *w, TaskObject *task)
 }
 
 /* Put a task where a thread finds it. 0 or a negative errno. */
-static int
+static inline int
 enqueue(Worker *w, TaskObject *task)
 {
     if (trt_load_relaxed(&w->base.counters.spawned) % TIDY_PERIOD == 0) {
@@ -68,7 +68,7 @@ enqueue(Worker *w, TaskObject *task)
 }
 
 /* Hand a new task to the pool; takes over the reference, returns it to the caller. */
-static PyObject *
+static inline PyObject *
 submit(Worker *w, TaskObject *task)
 {
     count_new(w, task);
@@ -80,9 +80,8 @@ submit(Worker *w, TaskObject *task)
     return (PyObject *)task;
 }
 
-/* The worker to spawn from, and a pool that runs. */
 static Worker *
-accepting(void)
+accepting_slow(void)
 {
     if (!lifecycle_accepts(worker_current)) {
         if (!PyErr_Occurred()) {
@@ -99,8 +98,18 @@ accepting(void)
     return worker_self();
 }
 
+/* The worker to spawn from, and a pool that runs. */
+static inline Worker *
+accepting(void)
+{
+    Worker *const w = worker_current;
+    const bool usual =
+        w && !trt_load_relaxed(&core->closing) && trt_load_relaxed(&core->threads) > 0;
+    return usual ? w : accepting_slow();
+}
+
 /* What every spawn checks: that, and a callable. */
-static Worker *
+static inline Worker *
 prepare(const char *who, PyObject *const *args, Py_ssize_t nargs)
 {
     if (nargs < 1) {

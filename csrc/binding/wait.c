@@ -74,7 +74,7 @@ wait_cancel_requested(Fiber *fiber)
 }
 
 int
-wait_checkpoint(Fiber *fiber)
+wait_checkpoint_slow(Fiber *fiber)
 {
     if (!wait_cancel_requested(fiber)) {
         return 0;
@@ -250,34 +250,41 @@ leave_task(Awaited *self, Wait *wait)
 
 /* Whether there is room on this stack for one more task as a call. */
 static inline bool
-has_headroom(Worker *w)
+has_headroom(Worker *w, const PyThreadState *tstate)
 {
     const trt_strand *const s = w->crew.strands.inside;
     char here;
     return &here > (s ? s->frames.base.floor : w->stack_floor) &&
-           trt_py_recursion_has_room(PyThreadState_Get());
+           trt_py_recursion_has_room(tstate);
+}
+
+/* Whether this worker may start a task of a kind that not everybody may at any time. */
+static bool
+may_start(Worker *w, const TaskObject *task)
+{
+    return (!task_flag(task, TASK_HELD) || task_flag(task, TASK_RELEASED)) &&
+           (!task_flag(task, TRT_TASK_PINNED) ||
+            trt_load_relaxed(&task->pinned_to) == w);
 }
 
 /* Run a pending task here, as a call, if that is allowed; after wait_begin(). A wait
  * with a deadline could not leave it, so that never comes here. 1: it has run; 0: not;
  * −1: it has, and an error has come while this stack waited for its place again. */
-static int
+static inline int
 run_inline(Worker *w, TaskObject *task)
 {
+    PyThreadState *const tstate = PyThreadState_Get();
     if (trt_task_get_state(&task->base) != TRT_TASK_PENDING || !core->inline_tasks ||
-        !has_headroom(w)) {
+        !has_headroom(w, tstate)) {
         return false;
     }
-    if (task_flag(task, TASK_HELD) && !task_flag(task, TASK_RELEASED)) {
-        return false;
-    }
-    if (task_flag(task, TRT_TASK_PINNED) && trt_load_relaxed(&task->pinned_to) != w) {
+    if (task_flag(task, TASK_HELD | TRT_TASK_PINNED) && !may_start(w, task)) {
         return false;
     }
     if (!scope_binds(w->current->scope, task->scope)) {
         return false; /* a deadline that could not be kept */
     }
-    if (!fiber_is_at_home(w, false)) {
+    if (!fiber_is_at_home(w, tstate, false)) {
         return false;
     }
     Fiber *const fiber = w->current;
@@ -296,7 +303,8 @@ void
 wait_run_pinned(Worker *w)
 {
     void *item;
-    while (trt_deque_size(&w->pinned) > 0 && fiber_is_at_home(w, true) &&
+    while (trt_deque_size(&w->pinned) > 0 &&
+           fiber_is_at_home(w, PyThreadState_Get(), true) &&
            trt_deque_steal(&w->pinned, &item) == TRT_STEAL_GOT) { /* oldest first */
         TaskObject *const task = task_from_item(item);
         if (trt_task_claim(&task->base)) {
@@ -322,7 +330,7 @@ wait_yield(Worker *w)
     Suspended suspended;
     context_suspend(PyThreadState_Get(), &suspended);
     int status = fiber_yield(w);
-    context_resume(&suspended);
+    context_resume(PyThreadState_Get(), &suspended);
     if (stepped) {
         wait_resume_task(task);
     }
@@ -374,8 +382,7 @@ wait_begin(TaskObject *task)
 static int
 refuse_pinned(Worker *w, TaskObject *task)
 {
-    if (!task_flag(task, TRT_TASK_PINNED) || trt_load_relaxed(&task->pinned_to) != w ||
-        (task_flag(task, TASK_HELD) && !task_flag(task, TASK_RELEASED)) ||
+    if (!task_flag(task, TRT_TASK_PINNED) || !may_start(w, task) ||
         trt_task_get_state(&task->base) != TRT_TASK_PENDING || fiber_can_switch(w)) {
         return 0;
     }

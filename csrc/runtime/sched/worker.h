@@ -76,10 +76,6 @@ void trt_worker_destroy(trt_worker *w);
  * a thief, the order of a select. Never 0. Owner. */
 uint64_t trt_worker_random(trt_worker *w);
 
-/* Make `item` available to all workers and wake one if that is needed. Owner. Returns 0
- * or -ENOMEM, then nothing has happened. */
-int trt_worker_push(trt_worker *w, void *item);
-
 /* Take an item in the order of search, or NULL. Owner; main and pool threads. A worker
  * that finds nothing may be left counted as a searcher: it goes on to trt_worker_sleep
  * or to trt_worker_stop_searching. */
