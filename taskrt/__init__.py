@@ -1,5 +1,13 @@
 """Task parallelism for Python: spawn and fetch, anywhere, on every core.
 
+tasks     spawn, fetch, wait; fetch_all, wait_any, as_completed of many
+ends      TaskGroup, CancelScope, fail_after, move_on_after, limit
+between   Channel, Queue, select, Event, Lock and their like
+outside   sleep, wait_readable, run_blocking, Timer
+loops     taskrt.parallel
+bridges   taskrt.interop: executors, pools, joblib, Dask, asyncio, BLAS
+C         taskrt.native
+
 >>> from taskrt import spawn, fetch
 >>> fetch(spawn(sum, [1, 2, 3]))
 6

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 MAX_THREADS = 1024
+DEFAULT_INTERACTIVE = 1  # Julia's number
 MAX_BLOCKING = 65_536
 
 
@@ -92,10 +93,10 @@ def _read_threads(
     name = "TASKRT_NUM_THREADS"
     value = environ.get(name, "").strip()
     if value in {"", "auto"}:
-        return min(default_threads(), MAX_THREADS), 0
+        return min(default_threads(), MAX_THREADS), DEFAULT_INTERACTIVE
     first, comma, second = value.partition(",")
     workers = _parse_count(first)
-    interactive = _parse_count(second) if comma else 0
+    interactive = _parse_count(second) if comma else DEFAULT_INTERACTIVE
     if workers is None or interactive is None or workers < 1:
         raise ValueError(
             f"{name}={environ[name]!r} is not allowed: use a number of threads from 1 "

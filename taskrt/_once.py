@@ -25,6 +25,8 @@ class Once(Unique, Generic[_T]):
     __module__ = "taskrt"
 
     def __init__(self, fn: Callable[[], _T]) -> None:
+        if not callable(fn):
+            raise TypeError(f"once() takes a callable, not {type(fn).__name__!r}")
         self._spawn = Spawner(name=f"once {getattr(fn, '__qualname__', fn)}")
         self._fn = fn
         self._lock = RLock()
@@ -71,7 +73,7 @@ def once(fn: Callable[[], _T]) -> Once[_T]:
 
     `fn` runs in a task of its own, in a copy of the context of its first caller, which
     is another owner of an RLock than the caller. It must not wait for a lock that a
-    caller may have.
+    caller may have. Raises TypeError if it is not callable.
 
     >>> from taskrt import once
     >>> @once

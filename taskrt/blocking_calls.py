@@ -180,6 +180,7 @@ class _Pool:
         try:
             with self._lock:
                 if self._most == 0:
+                    runtime.check_unpatched("run_blocking()", "threading")
                     self._prepare()
                 if self._idle or self._count >= self._most:
                     self._give(call)

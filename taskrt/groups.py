@@ -1,6 +1,7 @@
 """Groups: tasks that end before the block of code that has spawned them."""
 
 from collections.abc import Callable
+from operator import index
 from typing import Literal, Never, ParamSpec, TypeVar
 
 from taskrt import _core
@@ -61,13 +62,13 @@ class TaskGroup(_core._Family):
         if on_error not in ("cancel", "wait"):
             raise ValueError(f"on_error must be 'cancel' or 'wait', not {on_error!r}")
         if limit is not None:
-            if not isinstance(limit, int) or isinstance(limit, bool):
+            if isinstance(limit, bool) or not hasattr(limit, "__index__"):
                 raise TypeError(
                     f"limit must be an int or None, not {type(limit).__name__!r}"
                 )
-            if limit < 1:
+            if index(limit) < 1:
                 raise ValueError(f"limit must be 1 or more, or None, not {limit}")
-            self._limit_by(Semaphore(limit))
+            self._limit_by(Semaphore(index(limit)))
         if on_error == "cancel":
             _core._cancel_on_failure(self._scope)
 

@@ -81,7 +81,9 @@ class Info(TypedDict):
     greenlet: str
     started: bool
     num_threads: int
+    num_interactive_threads: int
     pool_threads: int
+    interactive_threads: int
     foreign_threads: int
     available_cpus: int
     asymmetric_barrier: bool
@@ -118,7 +120,9 @@ def info() -> Info:
         "greenlet": version("greenlet"),
         "started": state["started"],
         "num_threads": num_threads(),
+        "num_interactive_threads": num_threads("interactive"),
         "pool_threads": state["pool_threads"],
+        "interactive_threads": state["interactive_threads"],
         "foreign_threads": sum(
             thread is not threading.main_thread()
             and not isinstance(thread, HelperThread)
@@ -206,6 +210,20 @@ def _install_hooks() -> None:
     gc.callbacks.append(_core._on_collection)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_core._after_fork)
+
+
+def check_unpatched(who: str, *modules: str) -> None:
+    """Raise RuntimeError if gevent has replaced modules that would hang then.
+
+    A thread that it starts is a greenlet of its own, which runs when its loop does.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    patched = [name for name in modules if monkey and monkey.is_module_patched(name)]
+    if patched:
+        raise RuntimeError(
+            f"{who} needs threads and loops of Python, and gevent has replaced "
+            f"{' and '.join(patched)}: call patch_all(thread=False, select=False)"
+        )
 
 
 class HelperThread(threading.Thread):

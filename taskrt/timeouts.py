@@ -1,11 +1,10 @@
 """Time limits on a block of code."""
 
-import math
-import time
 from typing import TYPE_CHECKING, cast
 
 from taskrt import _core
 from taskrt._core import CancelScope
+from taskrt._deadlines import deadline_after
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -21,7 +20,8 @@ def move_on_after(seconds: float | None) -> CancelScope:
     The block ends at its first checkpoint after that, without an error; then the
     scope's `cancelled_caught` is true. Its `deadline`, on the clock of
     `time.monotonic`, may be set to another time meanwhile. Raises ValueError if seconds
-    is negative or NaN. Not a suspension point; any thread. Source: Trio.
+    is negative or NaN, TypeError if it is no number. Not a suspension point; any
+    thread. Source: Trio.
 
     >>> from taskrt import move_on_after, sleep
     >>> with move_on_after(0.001) as scope:
@@ -31,9 +31,7 @@ def move_on_after(seconds: float | None) -> CancelScope:
     """
     if seconds is None:
         return CancelScope()
-    if seconds < 0 or math.isnan(seconds):
-        raise ValueError(f"seconds must be a number from 0 upwards, not {seconds!r}")
-    return CancelScope(deadline=time.monotonic() + seconds)
+    return CancelScope(deadline=deadline_after("seconds", seconds))
 
 
 # So typed, a block is not taken for one that may end early without an error.
@@ -44,8 +42,8 @@ def fail_after(seconds: float | None) -> "AbstractContextManager[CancelScope, No
 
     Only if the block was ended by this limit, not by a scope around it, another's
     TimeoutError, or an error of its own. What is entered is the `CancelScope`, whose
-    `deadline` may be set. Raises ValueError if seconds is negative or NaN. Not a
-    suspension point; any thread. Source: Trio.
+    `deadline` may be set. Raises what `move_on_after` does. Not a suspension point;
+    any thread. Source: Trio.
 
     >>> from taskrt import fail_after, sleep
     >>> with fail_after(0.001):

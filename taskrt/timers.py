@@ -19,6 +19,7 @@ from typing import ParamSpec, TypeVar, TypeVarTuple
 
 from taskrt import _core, runtime
 from taskrt._core import Event, Task
+from taskrt._deadlines import deadline_after
 from taskrt._unique import Unique
 
 __all__ = ["Timer", "spawn_after", "spawn_later"]
@@ -59,7 +60,8 @@ class _Keeper:
                 self._hook()
             if len(self._heap) >= self._sweep_at:
                 self._sweep()
-            heapq.heappush(self._heap, (deadline, next(self._numbers), target))
+            entry = (deadline, next(self._numbers), target)
+            heapq.heappush(self._heap, entry)
             is_next = self._heap[0][2] is target
             keeper = self._task
             if keeper is None or keeper.done():
@@ -86,8 +88,11 @@ class _Keeper:
 
     def _sweep(self) -> None:
         """Drop what was cancelled; amortised, at each doubling of the heap."""
-        self._heap = [entry for entry in self._heap if not entry[2].done()]
-        heapq.heapify(self._heap)
+        # What a collection adds meanwhile goes to the new one.
+        entries, self._heap = self._heap, []
+        for entry in entries:
+            if not entry[2].done():
+                heapq.heappush(self._heap, entry)
         self._sweep_at = max(64, 2 * len(self._heap))
 
     def stop(self, why: str = "the process ends, or has called shutdown()") -> None:
@@ -117,8 +122,9 @@ class _Keeper:
             with self._lock:
                 now = time.monotonic()
                 while self._heap and self._heap[0][0] <= now:
-                    self._due.append(self._heap[0][2])
-                    heapq.heappop(self._heap)
+                    entry = heapq.heappop(self._heap)
+                    self._due.append(entry[2])
+                    del entry
                 if not self._due and not self._heap:
                     self._task = None
                     return
@@ -153,12 +159,6 @@ def _start(target: "Task[object] | Timer", now: float) -> None:
 _keeper = _Keeper()
 
 
-def _deadline_after(what: str, seconds: float) -> float:
-    if seconds < 0 or math.isnan(seconds):
-        raise ValueError(f"{what} must be a number from 0 upwards, not {seconds!r}")
-    return time.monotonic() + seconds
-
-
 def spawn_later(
     delay: float, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs
 ) -> Task[_R]:
@@ -167,14 +167,14 @@ def spawn_later(
     Until then it is pending: `Task.cancel` prevents the call, fetch waits, and the end
     of the process cancels it. The task sees a copy of the present context variables.
     It starts when a thread is free, so perhaps later; with one thread in the pool, when
-    the main thread waits. Raises ValueError if delay is negative or NaN, and what spawn
-    raises. Not a suspension point; any thread.
+    the main thread waits. Raises ValueError if delay is negative or NaN, TypeError if
+    it is no number, and what spawn raises. Not a suspension point; any thread.
 
     >>> from taskrt import fetch, spawn_later
     >>> fetch(spawn_later(0.001, pow, 2, 3))
     8
     """
-    deadline = _deadline_after("delay", delay)
+    deadline = deadline_after("delay", delay)
     task = _core._make(_HELD, fn, *args, **kwargs)
     _keeper.add(deadline, task)
     return task
@@ -226,7 +226,7 @@ class Timer(Unique):
             raise ValueError(
                 f"interval must be a number above 0, or None, not {interval!r}"
             )
-        self._deadline = _deadline_after("delay", delay)
+        self._deadline = deadline_after("delay", delay)
         self._interval = None if interval is None else max(interval, _SHORTEST)
         self._fn: Callable[..., object] = fn
         self._args: tuple[object, ...] = args

@@ -25,6 +25,11 @@ _R4 = TypeVar("_R4")
 
 
 def _as_list(tasks: Iterable[Task[_R]]) -> list[Task[_R]]:
+    if isinstance(tasks, Task):
+        raise TypeError(
+            "expected an iterable of taskrt.Task objects, not a single one: put it in "
+            "a list, or use fetch() or wait()"
+        )
     found = list(tasks)
     for task in found:
         if not isinstance(task, Task):

@@ -42,6 +42,12 @@ def pytest_report_header() -> str:
     return f"taskrt: {threads} threads, GIL {gil}, {Path(taskrt.__file__).parent}"
 
 
+def pytest_collection_finish() -> None:
+    """Let collections pass over the tests themselves, of which there are many."""
+    gc.collect()
+    gc.freeze()
+
+
 def gil_is_on() -> bool:
     ask: Callable[[], bool] = getattr(sys, "_is_gil_enabled", lambda: True)
     return ask()
@@ -70,6 +76,14 @@ def set_num_threads() -> Iterator[Callable[[int], object]]:
     before = taskrt.num_threads()
     yield taskrt.set_num_threads
     taskrt.set_num_threads(before)
+
+
+@pytest.fixture
+def interactive_threads() -> Iterator[Callable[[int], None]]:
+    """Give what sets their number; the old one is back after the test."""
+    before = taskrt.num_threads("interactive")
+    yield lambda n: taskrt.set_num_threads(n, "interactive")
+    taskrt.set_num_threads(before, "interactive")
 
 
 @pytest.fixture(params=[1, 2, 4])

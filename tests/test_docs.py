@@ -35,6 +35,9 @@ C_BLOCK = re.compile(r"^```c\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 def test_examples_of_module_hold(name: str) -> None:
     if "numba" in name:
         pytest.importorskip("numba", "0.63")
+    for library in "dask", "joblib":
+        if library in name:
+            pytest.importorskip(library, reason=f"{library} is not installed")
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
@@ -54,6 +57,27 @@ def test_examples_of_public_name_hold(name: str) -> None:
 @pytest.mark.parametrize("path", PAGES, ids=shown)
 def test_examples_of_page_hold(path: Path) -> None:
     assert doctest.testfile(str(path), module_relative=False).failed == 0
+
+
+def places_in(page: Path) -> set[str]:
+    """Return what can follow a # in a link to this page."""
+    text = re.sub(
+        r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=shown)
+def test_links_of_page_lead_somewhere(path: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text("utf-8")):
+        if "://" in link:
+            continue
+        name, _, place = link.partition("#")
+        target = path.parent / name if name else path
+        assert target.exists(), link
+        if place and target.suffix == ".md":
+            assert place in places_in(target), link
 
 
 @pytest.mark.isolated

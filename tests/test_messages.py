@@ -19,10 +19,19 @@ from taskrt import (
     Channel,
     Queue,
     TaskGroup,
+    Timer,
+    as_completed,
+    fail_after,
     fetch,
+    fetch_all,
     move_on_after,
+    once,
+    sleep,
     spawn,
+    spawn_later,
     wait,
+    wait_all,
+    wait_any,
     wait_readable,
     wait_writable,
 )
@@ -128,6 +137,36 @@ def test_one_that_is_no_task() -> None:
     for wrong in (None, 3, "task", int):
         with pytest.raises(TypeError, match=r"takes a taskrt.Task, not '\w+'$"):
             fetch(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("call", [fetch_all, wait_any, wait_all, as_completed])
+def test_one_task_where_many_are_expected(call: Callable[[Any], object]) -> None:
+    with pytest.raises(TypeError, match=r"not a single one: put it in a list"):
+        call(spawn(int))
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (
+            lambda wrong: spawn_later(wrong, int),
+            "delay must be a number from 0 upwards",
+        ),
+        (lambda wrong: Timer(wrong, int), "delay must be a number from 0 upwards"),
+        (move_on_after, "seconds must be a number from 0 upwards"),
+        (fail_after, "seconds must be a number from 0 upwards"),
+        (sleep, r"sleep\(\) takes a number of seconds"),
+    ],
+)
+def test_times_that_are_no_numbers(call: Callable[[Any], object], text: str) -> None:
+    for wrong in ("1", int, [1]):
+        with pytest.raises(TypeError, match=f"{text}, not '{type(wrong).__name__}'$"):
+            call(wrong)
+
+
+def test_what_cannot_be_called_once() -> None:
+    with pytest.raises(TypeError, match=r"once\(\) takes a callable, not 'int'"):
+        once(3)  # type: ignore[arg-type]
 
 
 def test_the_limit_of_a_group_has_a_name() -> None:

@@ -44,7 +44,9 @@ typedef struct Library {
  * own. */
 static Library libraries[LIBRARIES_MAX];
 static uint32_t library_count; /* never less than before */
-_Atomic(bool) blas_steers;     /* callbacks are in place */
+_Atomic(bool) blas_steers;     /* numbers of threads follow the workers */
+static bool has_callbacks;     /* from the first of these to the end of steering, and
+                                  also through the exit of the process */
 static trt_mutex number_lock;
 static trt_hall hall;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -130,16 +132,19 @@ set_numbers_locked(uint32_t most)
     }
 }
 
-/* As many as there are workers to be had, and the caller, and `more`. The last that
- * comes here has seen what those before it have changed: they changed it before they
- * took the lock. */
+/* As many as there are workers to be had, and the caller, and `more`; one while the
+ * process ends. The last that comes here has seen what those before it have changed:
+ * they changed it before they took the lock. */
 static void
 follow_and(uint32_t more)
 {
     trt_mutex_lock(&number_lock);
     if (trt_load_relaxed(&blas_steers)) {
-        set_numbers_locked(1 + more + trt_sleep_sleeping(&core->pool->sleep) +
+        set_numbers_locked(1 + more +
+                           trt_sleep_sleeping(&core->pool->teams[TRT_DEFAULT].sleep) +
                            trt_load_relaxed(&hall.lounging));
+    } else if (has_callbacks) {
+        set_numbers_locked(1);
     }
     trt_mutex_unlock(&number_lock);
 }
@@ -155,7 +160,8 @@ follow(void)
 void
 blas_begin_task_slow(Worker *w)
 {
-    const uint32_t searching = trt_sleep_searching(&core->pool->sleep);
+    const uint32_t searching =
+        trt_sleep_searching(&core->pool->teams[TRT_DEFAULT].sleep);
     if (searching > 0 && !trt_worker_sees_work(&w->base)) {
         follow_and(searching);
     }
@@ -167,24 +173,32 @@ follow_sleep(trt_sleep *Py_UNUSED(sleep))
     follow();
 }
 
+static void
+set_following_locked(bool on)
+{
+    trt_store_relaxed(&blas_steers, on);
+    if (core->pool) {
+        trt_store_relaxed(&core->pool->teams[TRT_DEFAULT].sleep.told,
+                          on ? follow_sleep : NULL);
+    }
+}
+
 /* Set callbacks or take them away; then numbers. Any order of the two is safe for calls
  * that have begun: OpenBLAS's own threads are there all the time, and a gang makes up
  * for workers that it lacks. */
 static void
 set_steering_locked(bool on)
 {
-    if (!on && !trt_load_relaxed(&blas_steers)) {
+    if (!on && !has_callbacks) {
         return;
     }
-    trt_store_relaxed(&blas_steers, on);
+    has_callbacks = on;
     for (uint32_t i = 0; i < library_count; i++) {
         if (libraries[i].active) {
             libraries[i].set_callback(on ? callbacks[i] : NULL);
         }
     }
-    if (core->pool) {
-        trt_store_relaxed(&core->pool->sleep.told, on ? follow_sleep : NULL);
-    }
+    set_following_locked(on);
     if (!on) {
         set_numbers_locked(UINT32_MAX);
     }
@@ -204,6 +218,21 @@ blas_pause(void)
     trt_mutex_lock(&number_lock);
     set_steering_locked(false);
     trt_mutex_unlock(&number_lock);
+}
+
+/* OpenBLAS joins its threads while the process ends, and waits for ever for one that is
+ * given a job at that moment, by a call on a daemon thread. So they are given none: a
+ * call that has begun has the callback, and later ones have one thread. */
+void
+blas_leave(void)
+{
+    pthread_once(&once, prepare);
+    trt_mutex_lock(&number_lock);
+    if (has_callbacks) {
+        set_following_locked(false);
+    }
+    trt_mutex_unlock(&number_lock);
+    follow();
 }
 
 void
@@ -236,7 +265,7 @@ before_fork(void)
     }
     trt_hall_close(&hall);
     trt_mutex_lock(&number_lock);
-    if (trt_load_relaxed(&blas_steers)) {
+    if (has_callbacks) {
         set_numbers_locked(UINT32_MAX); /* what the child is to have */
     }
 }
@@ -267,6 +296,7 @@ after_fork_in_child(void)
             libraries[i].active = false;
         }
     }
+    has_callbacks = false;
     trt_store_relaxed(&blas_steers, false);
 }
 

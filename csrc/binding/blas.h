@@ -6,10 +6,14 @@
 
 /* Give the libraries back what they had, while the runtime's threads end. Main. */
 void blas_pause(void);
+/* The same as the process ends: its calls use no thread but their own. Main. */
+void blas_leave(void);
 /* Steer them again, once threads have started. Under core->life. */
 void blas_resume(void);
 
-/* Whether any library is steered. Written under a lock of blas.c; a hint. */
+/* Whether numbers of threads follow the workers. Written under a lock of blas.c; a
+ * hint.
+ */
 extern _Atomic(bool) blas_steers;
 void blas_begin_task_slow(Worker *w);
 

@@ -36,11 +36,13 @@ blocking_look(void)
             continue;
         }
         /* Counted before the region can know of it, since that counts it back. */
-        trt_fetch_add_seq_cst(&core->spares, 1);
+        _Atomic(uint32_t) *const spares =
+            &core->spares[w->base.team - core->pool->teams];
+        trt_fetch_add_seq_cst(spares, 1);
         if (trt_cas_seq_cst(&w->blocked_since, &since, since | HAS_SPARE)) {
             found = true;
         } else {
-            trt_fetch_sub_seq_cst(&core->spares, 1);
+            trt_fetch_sub_seq_cst(spares, 1);
         }
     }
     if (found) {
@@ -63,7 +65,7 @@ void
 blocking_end(Worker *w)
 {
     if (trt_exchange_seq_cst(&w->blocked_since, 0) & HAS_SPARE) {
-        lifecycle_dismiss_spare();
+        lifecycle_dismiss_spare(worker_team(w));
     }
 }
 
@@ -89,9 +91,12 @@ blocking_leave(Worker *w)
 PyObject *
 core_spares(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
-    const size_t running = core->pool ? trt_load_relaxed(&core->pool->running) : 0;
-    return Py_BuildValue("kn", (unsigned long)trt_load_seq_cst(&core->spares),
-                         (Py_ssize_t)running);
+    size_t spares = 0, running = 0;
+    for (int team = 0; core->pool && team < TRT_TEAMS; team++) {
+        spares += trt_load_seq_cst(&core->spares[team]);
+        running += trt_load_relaxed(&core->pool->teams[team].running);
+    }
+    return Py_BuildValue("nn", (Py_ssize_t)spares, (Py_ssize_t)running);
 }
 
 /* ---- what Python calls ----------------------------------------------------------- */

@@ -13,7 +13,7 @@ static int32_t
 api_thread_id(void)
 {
     Worker *const w = worker_current;
-    return w ? w->id : -1;
+    return w && w->id >= 0 ? w->id : -1;
 }
 
 static int

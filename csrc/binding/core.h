@@ -63,6 +63,9 @@ enum {
     TASK_LAZY = TRT_TASK_FIRST_OWN_FLAG << 6,     /* held until schedule(), or a wait */
     TASK_LEFT = TRT_TASK_FIRST_OWN_FLAG << 7,     /* its thread ended in the middle */
     TASK_ROUSED = TRT_TASK_FIRST_OWN_FLAG << 8,   /* its turn under a limit has come */
+    /* For the interactive team's threads alone. Set when it is made. */
+    TASK_INTERACTIVE = TRT_TASK_FIRST_OWN_FLAG << 9,
+    TASK_QUIET = TRT_TASK_FIRST_OWN_FLAG << 10, /* a failure is nobody's business */
 };
 
 /* A task. Not tracked by the collector while a queue or a thread holds it, since it
@@ -167,6 +170,8 @@ static inline void entries_drop(Worker *w, TaskObject *task);
 void entries_drop_slow(Worker *w, TaskObject *task);
 /* Drop stale entries from the end that nobody pops. Owner, now and then. */
 void entries_tidy_oldest(Worker *w);
+/* The same of the interactive team's. Any thread. */
+void entries_tidy_posted(void);
 
 /* ---- running (run.c) ------------------------------------------------------------- */
 
@@ -238,7 +243,7 @@ bool hub_owes_turn_slow(Worker *w);
  * reach the evaluation loop. */
 void hub_breathe(Worker *w);
 
-/* ---- workers (lifecycle.c) ------------------------------------------------------- */
+/* ---- workers (lifecycle.c, adopt.c) --------------------------------------------- */
 
 enum { TASKRT_OPENMP_RUNTIMES = 8 }; /* of one process that are limited, at most */
 
@@ -268,7 +273,8 @@ struct Worker {
     char *stack_floor;      /* below this address, tasks do not run inline */
     PyThreadState *tstate;  /* main and pool threads */
     _Atomic(unsigned long) thread_ident; /* pool threads: Python's name of the thread */
-    int32_t id;                          /* 0 main, 1… pool threads, −1 foreign */
+    /* 0 main, 1… threads of the default team, −1 foreign, −2… interactive ones */
+    int32_t id;
     bool is_joined; /* foreign: the interpreter waits for this thread at exit */
     uint32_t generation;
     uint32_t stale; /* entries that were left in the queues by runs inline, at most */
@@ -342,16 +348,21 @@ typedef struct Core {
     _Atomic(uint32_t) generation; /* of this process; a fork makes it larger */
     _Atomic(uint64_t) last_id;
     _Atomic(uint32_t) threads; /* N as configured; 0 while not started */
+    /* M as configured; 0 while no interactive thread has been started. */
+    _Atomic(uint32_t) interactive;
     _Atomic(uint32_t)
-        blocked;              /* threads that sleep and leave pending tasks to others */
-    _Atomic(uint32_t) spares; /* regions, and threads on loan, that have one more */
+        blocked; /* threads that sleep and leave pending tasks to others */
+    /* By team: regions, and threads on loan, that have one more. */
+    _Atomic(uint32_t) spares[TRT_TEAMS];
+    _Atomic(uint32_t) rosters; /* in use, which have one more together; see roster.c */
     _Atomic(uint64_t) never_ran; /* tasks cancelled before they started */
     /* Foreign threads that the interpreter will join and that are running a task: what
      * others wait for can still come from there. */
     _Atomic(uint32_t) foreign_running;
     _Atomic(uint32_t) calls;         /* of run_blocking() that have not ended */
     _Atomic(uint64_t) detached_live; /* detached tasks that have not ended */
-    uint32_t chosen_threads;       /* by set_num_threads; 0: as the environment says */
+    /* By team, by set_num_threads; 0: as the environment says. */
+    uint32_t chosen_threads[TRT_TEAMS];
     _Atomic(uint32_t) timed_waits; /* fibers that a timer will wake */
     _Atomic(uint32_t) wakeups;     /* how often a worker has left its sleep */
     /* Main's root waits for something without a deadline, and has not been told yet
@@ -367,8 +378,8 @@ typedef struct Core {
     _Atomic(unsigned long) main_ident;  /* where signals go; 0 before the start */
     Worker *main;
     Worker *parents_main; /* in a forked child: main's record as it was in the parent */
-    Worker *pool_workers[TRT_POOL_MAX_THREADS + 1]; /* by id; 0 unused */
-    uint32_t pool_count;                            /* highest id that has a record */
+    /* By team and place, see lifecycle.c; the default team's first is unused. */
+    Worker *pool_workers[TRT_TEAMS][TRT_POOL_MAX_THREADS + 1];
     Worker *free_foreign; /* records of foreign threads that have ended */
     bool hooked;          /* exit, fork and collection hooks are in place */
     _Atomic(bool) exited; /* the exit drain is over; main writes */
@@ -384,8 +395,29 @@ extern Core *core;
  */
 extern _Thread_local Worker *worker_current __attribute__((tls_model("initial-exec")));
 /* The same for a thread that has none yet, starting the runtime if need be. NULL with
- * an error set. */
+ * an error set. (adopt.c) */
 Worker *worker_adopt(void);
+/* Have the ends of such threads noticed. Once a process. */
+void adopt_prepare(void);
+/* A record for a thread, entered into the pool. Caller holds core->life. NULL: no
+ * memory.
+ */
+Worker *worker_create_locked(trt_worker_kind kind, int32_t id);
+/* Note how far the stack of the calling thread, whose record it is, may be used. */
+void worker_set_stack_floor(Worker *w);
+
+/* Whether a thread is one that runs interactive tasks, and those alone. */
+static inline bool
+worker_is_interactive(const Worker *w)
+{
+    return w->base.kind == TRT_WORKER_INTERACTIVE;
+}
+
+static inline int
+worker_team(const Worker *w)
+{
+    return worker_is_interactive(w) ? TRT_INTERACTIVE : TRT_DEFAULT;
+}
 
 static inline Worker *
 worker_self(void)
@@ -400,13 +432,22 @@ worker_self(void)
  * an error set and nothing said. */
 int lifecycle_enter_blocked(void);
 void lifecycle_leave_blocked(void);
-/* Have one thread more while one of the pool does something else than running tasks: 0,
- * or −1 with an error set and none more. And let it go to rest again; any thread. */
-int lifecycle_bring_in_spare(void);
-void lifecycle_dismiss_spare(void);
-/* Have `n` threads from now on, also in what starts later. 0, or −1 with an error set
- * and as many as before. */
-int lifecycle_resize(uint32_t n);
+/* Have one thread more in a team while one of it does something else than running
+ * tasks: 0, or −1 with an error set and none more. And let it go to rest again; any
+ * thread. */
+int lifecycle_bring_in_spare(int team);
+void lifecycle_dismiss_spare(int team);
+/* Have `n` threads in a team from now on, also in what starts later. 0, or −1 with an
+ * error set and as many as before. */
+int lifecycle_resize(int team, uint32_t n);
+/* Raise what has kept a thread from starting, a negative errno. Returns −1. */
+int lifecycle_raise_start_error(int error);
+/* Start the interactive threads of a runtime that runs, unless they have been, or there
+ * are to be none. 0, or −1 with an error set. */
+int lifecycle_start_interactive(void);
+/* The records of threads that the runtime has started, one after another; `*place` is 0
+ * at first. NULL: there is no more. Some of those threads may have ended. */
+Worker *lifecycle_next_thread(size_t *place);
 /* Call a function of the Python part without arguments. */
 PyObject *lifecycle_call_python(const char *module, const char *function);
 #include "fork.h"
@@ -440,8 +481,8 @@ void lifecycle_unpark_all(void);
  * raised if that is NULL: the stack below is the parent's. Ends the process. */
 void lifecycle_end_child(PyObject *result);
 
-PyObject *core_num_threads(PyObject *, PyObject *);
-PyObject *core_set_num_threads(PyObject *, PyObject *);
+PyObject *core_num_threads(PyObject *, PyObject *, PyObject *);
+PyObject *core_set_num_threads(PyObject *, PyObject *, PyObject *);
 PyObject *core_shutdown(PyObject *, PyObject *);
 PyObject *core_stats(PyObject *, PyObject *);
 PyObject *core_state(PyObject *, PyObject *);

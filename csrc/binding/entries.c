@@ -17,12 +17,12 @@ enum {
 /* Put back an entry that is still wanted. True: it was, and nothing more is to be done.
  */
 static bool
-keep(Worker *w, trt_deque *queue, void *item)
+keep(trt_deque *queue, void *item)
 {
     TaskObject *const task = task_from_item(item);
     if (trt_task_get_state(&task->base) == TRT_TASK_PENDING &&
         (trt_deque_push(queue, item) == 0 ||
-         trt_injector_push(&w->base.pool->injector, item) == 0)) {
+         trt_injector_push(&core->pool->teams[TRT_DEFAULT].injector, item) == 0)) {
         return true;
     }
     Py_DECREF(task);
@@ -34,7 +34,7 @@ tidy_newest(Worker *w, trt_deque *queue)
 {
     void *item;
     while ((item = trt_deque_pop(queue)) != NULL) {
-        if (keep(w, queue, item)) {
+        if (keep(queue, item)) {
             return;
         }
         w->stale -= w->stale > 0;
@@ -49,7 +49,7 @@ entries_tidy_oldest(Worker *w)
     int moves = 0;
     void *item;
     while (moves < MOVES_MAX && trt_deque_steal(queue, &item) == TRT_STEAL_GOT) {
-        if (keep(w, queue, item)) {
+        if (keep(queue, item)) {
             moves++;
         } else {
             w->stale -= w->stale > 0;
@@ -57,11 +57,48 @@ entries_tidy_oldest(Worker *w)
     }
 }
 
+static bool
+is_stale(void *item)
+{
+    return trt_task_get_state(&task_from_item(item)->base) != TRT_TASK_PENDING;
+}
+
+void
+entries_tidy_posted(void)
+{
+    trt_injector *const posted = &core->pool->teams[TRT_INTERACTIVE].injector;
+    void *item;
+    while ((item = trt_injector_pop_if(posted, is_stale)) != NULL) {
+        Py_DECREF(task_from_item(item));
+    }
+}
+
+/* Of a task that is in no deque that others take from. */
+static void
+drop_apart(Worker *w, TaskObject *task, bool pinned)
+{
+    trt_injector *const posted = &core->pool->teams[TRT_INTERACTIVE].injector;
+    void *const item = task_as_item(task);
+    if (pinned ? trt_deque_pop_if(&w->pinned, item)
+               : trt_injector_remove(posted, item)) {
+        Py_DECREF(task); /* the queue's; the caller has one of its own */
+    } else if (pinned) {
+        w->stale++;
+    }
+    if (pinned && w->stale) {
+        tidy_newest(w, &w->pinned); /* and not the oldest: they keep their order */
+    }
+}
+
 void
 entries_drop_slow(Worker *w, TaskObject *task)
 {
-    const bool pinned = task_flag(task, TRT_TASK_PINNED);
-    trt_deque *const queue = pinned ? &w->pinned : &w->base.deque;
+    trt_deque *const queue = &w->base.deque;
+    const uint32_t flags = trt_load_relaxed(&task->base.flags);
+    if (flags & (TRT_TASK_PINNED | TASK_INTERACTIVE)) {
+        drop_apart(w, task, flags & TRT_TASK_PINNED);
+        return;
+    }
     if (trt_deque_pop_if(queue, task_as_item(task))) {
         Py_DECREF(task); /* the queue's; the caller has one of its own */
     } else {
@@ -69,7 +106,7 @@ entries_drop_slow(Worker *w, TaskObject *task)
     }
     if (w->stale) {
         tidy_newest(w, queue);
-        if (w->stale >= STALE_MAX && !pinned) { /* pinned tasks keep their order */
+        if (w->stale >= STALE_MAX) {
             entries_tidy_oldest(w);
             w->stale /= 2; /* some of them may have been in other queues */
         }

@@ -55,11 +55,30 @@ only_detached_left(void)
     return exit_live_tasks() <= trt_load_seq_cst(&core->detached_live);
 }
 
-static size_t
-count_sleeping(trt_pool *pool)
+/* Whether all threads that run tasks sleep. */
+static bool
+all_sleep(const trt_pool *pool)
 {
-    return trt_sleep_sleeping(&pool->sleep) +
-           (trt_load_relaxed(&pool->light_sleeper) != NULL);
+    for (int team = 0; team < TRT_TEAMS; team++) {
+        if (trt_team_sleeping(&pool->teams[team]) !=
+            trt_load_relaxed(&pool->teams[team].running)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether a team waits for descriptors, or has something that belongs to no worker. */
+static bool
+any_expects(const trt_pool *pool)
+{
+    for (int team = 0; team < TRT_TEAMS; team++) {
+        if (trt_load_seq_cst(&pool->teams[team].poller.waits) > 0 ||
+            trt_injector_size(&pool->teams[team].injector) > 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Whether every thread of the pool sleeps and nothing is queued anywhere. Called by
@@ -71,13 +90,11 @@ is_quiescent(void)
 {
     trt_pool *const pool = core->pool;
     const uint32_t before = trt_load_seq_cst(&core->wakeups);
-    if (count_sleeping(pool) != trt_load_relaxed(&pool->running) ||
-        trt_load_seq_cst(&core->timed_waits) > 0 ||
-        trt_load_seq_cst(&pool->poller.waits) > 0 ||
+    if (!all_sleep(pool) || trt_load_seq_cst(&core->timed_waits) > 0 ||
         trt_load_seq_cst(&core->foreign_running) > 0 ||
-        /* [calls] before the inboxes below, where a call that has ended leaves what it
-         * has made ready. */
-        trt_load_seq_cst(&core->calls) > 0 || trt_injector_size(&pool->injector) > 0) {
+        /* [calls] before the queues, where a call that has ended leaves what it has
+         * made ready. */
+        trt_load_seq_cst(&core->calls) > 0 || any_expects(pool)) {
         return false;
     }
     const uint32_t cancels = exit_cancels();
@@ -85,7 +102,7 @@ is_quiescent(void)
     trt_worker *const *table = trt_pool_workers(pool, &count);
     for (size_t i = 0; i < count; i++) {
         const Worker *const w = (const Worker *)table[i];
-        if (w->id > 0 && trt_load_acquire(&w->alive) &&
+        if (trt_worker_is_started(&w->base) && trt_load_acquire(&w->alive) &&
             cancels > trt_load_acquire(&w->cancel_seen)) { /* [cancel-seen] */
             return false; /* it has been woken for that and has not come to it */
         }
@@ -95,8 +112,7 @@ is_quiescent(void)
             return false;
         }
     }
-    return count_sleeping(pool) == trt_load_relaxed(&pool->running) &&
-           trt_load_seq_cst(&core->wakeups) == before;
+    return all_sleep(pool) && trt_load_seq_cst(&core->wakeups) == before;
 }
 
 /* How often a task has ended or a stack has begun a wait: at two quiet moments the same
@@ -123,7 +139,7 @@ look_whether_hopeless(trt_worker *base)
         return true;
     }
     if (base != &main->base) {
-        if (count_sleeping(core->pool) == trt_load_relaxed(&core->pool->running)) {
+        if (all_sleep(core->pool)) {
             trt_parker_unpark(&main->base.parker); /* so that it looks */
         }
         return true;
@@ -200,8 +216,9 @@ work_until_quiet(Worker *w, uint64_t deadline)
 static bool
 any_alive(void)
 {
-    for (uint32_t id = 1; id <= core->pool_count; id++) {
-        if (trt_load_acquire(&core->pool_workers[id]->alive)) {
+    size_t place = 0;
+    for (const Worker *w; (w = lifecycle_next_thread(&place)) != NULL;) {
+        if (trt_load_acquire(&w->alive)) {
             return true;
         }
     }
@@ -215,8 +232,8 @@ static void
 interrupt_threads(void)
 {
     trt_store_relaxed(&core->interrupting, true);
-    for (uint32_t id = 1; id <= core->pool_count; id++) {
-        Worker *const w = core->pool_workers[id];
+    size_t place = 0;
+    for (const Worker *w; (w = lifecycle_next_thread(&place)) != NULL;) {
         if (trt_load_acquire(&w->alive) && trt_load_relaxed(&w->thread_ident)) {
             PyThreadState_SetAsyncExc(trt_load_relaxed(&w->thread_ident),
                                       core->cancelled);
@@ -229,7 +246,6 @@ interrupt_threads(void)
 static bool
 stop_threads(Worker *w, uint64_t deadline)
 {
-    blas_pause();
     trt_store_seq_cst(&core->stopping, true);
     lifecycle_unpark_all();
     alarm_stop();
@@ -273,9 +289,9 @@ stop_hub(Worker *w)
 }
 
 /* Drain and stop, on main's root. `patient`: wait for running tasks however long they
- * take. True: all threads have ended. */
+ * take. `give_up_blas` is called when they have ended. True: all threads have ended. */
 static bool
-end_runtime(Worker *w, bool patient, uint64_t deadline)
+end_runtime(Worker *w, bool patient, uint64_t deadline, void (*give_up_blas)(void))
 {
     LimitObject *const held = w->root.held; /* inside of a limit that goes on */
     if (held) {
@@ -305,6 +321,7 @@ end_runtime(Worker *w, bool patient, uint64_t deadline)
         interrupt_threads();
     }
     const bool bounded = exit_live_tasks() > 0;
+    give_up_blas();
     const bool ended =
         stop_threads(w, bounded ? trt_clock_now_ns() + GRACE_NS : TRT_FOREVER);
     stop_hub(w);
@@ -317,6 +334,7 @@ static void
 reset(void)
 {
     trt_store_relaxed(&core->threads, 0);
+    trt_store_relaxed(&core->interactive, 0);
     trt_store_relaxed(&core->cancel_all, false);
     trt_store_relaxed(&core->stopping, false);
     trt_store_relaxed(&core->closing, false);
@@ -354,7 +372,7 @@ core_shutdown(PyObject *Py_UNUSED(module), PyObject *args)
         lifecycle_unpark_all();
         return PyBool_FromLong(exit_live_tasks() == 0);
     }
-    const bool ended = end_runtime(w, wait && !cancel, deadline);
+    const bool ended = end_runtime(w, wait && !cancel, deadline, blas_pause);
     if (ended) {
         reset();
     }
@@ -384,7 +402,7 @@ core_at_exit(PyObject *Py_UNUSED(module), PyObject *late)
         return NULL;
     }
     if (w->base.kind == TRT_WORKER_MAIN && w->current == &w->root && !w->root.work) {
-        if (end_runtime(w, !interrupted, TRT_FOREVER)) {
+        if (end_runtime(w, !interrupted, TRT_FOREVER, blas_leave)) {
             reset();
         }
         trt_store_relaxed(&core->exited, true);

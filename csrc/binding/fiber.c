@@ -205,8 +205,7 @@ fiber_has_others(Worker *w)
     hub_look_outside(w);
     hub_choose(w);
     return timer_is_due(w) || fiber_any_ready(w) || native_can_go_on(w) ||
-           trt_deque_size(&w->pinned) > 0 || trt_deque_size(&w->base.deque) > 0 ||
-           (w->base.takes_injected && trt_injector_size(&core->pool->injector) > 0);
+           trt_deque_size(&w->pinned) > 0 || trt_worker_has_at_hand(&w->base);
 }
 
 int

@@ -3,6 +3,8 @@
  * parent's runtime has opened is closed. */
 #include "core.h"
 
+#include <string.h>
+
 /* The parent's, until its descriptors are closed. By the child's first thread. */
 static trt_pool *parents_pool;
 
@@ -24,12 +26,9 @@ fork_in_child(void)
     core->main = NULL;
     core->free_foreign = NULL;
     core->works = NULL;
-    core->pool_count = 0;
-    for (size_t i = 0; i < sizeof core->pool_workers / sizeof core->pool_workers[0];
-         i++) {
-        core->pool_workers[i] = NULL;
-    }
+    memset(core->pool_workers, 0, sizeof core->pool_workers);
     trt_store_relaxed(&core->threads, 0);
+    trt_store_relaxed(&core->interactive, 0);
     trt_store_relaxed(&core->blocked, 0);
     trt_store_relaxed(&core->timed_waits, 0);
     trt_store_relaxed(&core->main_waits, false);
@@ -38,7 +37,10 @@ fork_in_child(void)
     trt_store_relaxed(&core->foreign_running, 0);
     calls_forget();
     alarm_forget();
-    trt_store_relaxed(&core->spares, 0);
+    for (int team = 0; team < TRT_TEAMS; team++) {
+        trt_store_relaxed(&core->spares[team], 0);
+    }
+    trt_store_relaxed(&core->rosters, 0);
     trt_store_relaxed(&core->closing, false);
     trt_store_relaxed(&core->draining, false);
     trt_store_relaxed(&core->cancel_all, false);
@@ -59,5 +61,7 @@ fork_close_parents(void)
     for (size_t i = 0; i < count; i++) {
         trt_parker_reinit_after_fork(&table[i]->parker);
     }
-    trt_poller_reinit_after_fork(&pool->poller);
+    for (int team = 0; team < TRT_TEAMS; team++) {
+        trt_poller_reinit_after_fork(&pool->teams[team].poller);
+    }
 }

@@ -185,8 +185,8 @@ pool_threads(void)
 {
     PyObject *const idents = PyList_New(0);
     unsigned long ident;
-    for (uint32_t id = 1; idents && id <= core->pool_count; id++) {
-        const Worker *const w = core->pool_workers[id];
+    size_t place = 0;
+    for (const Worker *w; idents && (w = lifecycle_next_thread(&place)) != NULL;) {
         if (trt_load_acquire(&w->alive)) { /* [worker-alive] */
             append_ident(idents, trt_load_relaxed(&w->thread_ident));
         }

@@ -61,7 +61,7 @@ scope_unwind(Fiber *fiber, ScopeObject *base)
 static inline void
 entries_drop(Worker *w, TaskObject *task)
 {
-    if (w->stale == 0 && !task_flag(task, TRT_TASK_PINNED) &&
+    if (w->stale == 0 && !task_flag(task, TRT_TASK_PINNED | TASK_INTERACTIVE) &&
         trt_deque_pop_if(&w->base.deque, task_as_item(task))) {
         Py_DECREF(task); /* the queue's; the caller has one of its own */
         return;
@@ -72,7 +72,7 @@ entries_drop(Worker *w, TaskObject *task)
 static inline bool
 hub_owes_turn(Worker *w)
 {
-    if (fiber_any_ready(w) || trt_load_relaxed(&core->pool->poller.waits) > 0 ||
+    if (fiber_any_ready(w) || trt_load_relaxed(&w->base.team->poller.waits) > 0 ||
         trt_timers_next_deadline(&w->base.timers) != TRT_FOREVER) {
         return hub_owes_turn_slow(w);
     }

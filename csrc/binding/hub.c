@@ -17,7 +17,7 @@ enum {
 void
 hub_look_outside(Worker *w)
 {
-    trt_poller *const poller = &core->pool->poller;
+    trt_poller *const poller = &w->base.team->poller;
     if (trt_load_relaxed(&poller->waits) == 0) {
         return;
     }
@@ -28,7 +28,7 @@ hub_look_outside(Worker *w)
         trt_poller_release(poller);
         /* One that fell asleep meanwhile found it held. */
         if (trt_load_seq_cst(&poller->waits) > 0) { /* [poller-waits] */
-            trt_worker_need_poller(core->pool);
+            trt_worker_need_poller(w->base.team);
         }
     }
 }
@@ -107,10 +107,13 @@ hub_choose(Worker *w)
 {
     if (w->base.kind == TRT_WORKER_MAIN) {
         const bool all = trt_load_relaxed(&core->draining);
+        const bool has_spare = trt_load_relaxed(&core->rosters) > 0; /* see roster.c */
         w->base.refused = all ? 0 : ITEM_FOREIGN;
+        w->base.refuses_own = !all && has_spare;
         /* What threads that have ended left behind; with other workers, theirs to run.
          */
-        w->base.takes_injected = all || trt_load_relaxed(&core->threads) == 1;
+        w->base.takes_injected =
+            all || (trt_load_relaxed(&core->threads) == 1 && !has_spare);
     }
 }
 

@@ -15,7 +15,7 @@ own_stack(void)
 {
     const Worker *const w = worker_current;
     if (w && w->current != &w->root &&
-        !(w->current == &w->hub && w->base.kind == TRT_WORKER_POOL)) {
+        !(w->current == &w->hub && trt_worker_is_started(&w->base))) {
         return w->current;
     }
     return forked && lifecycle_is_main_thread() ? forked : NULL;

@@ -18,13 +18,14 @@ static bool
 readiness_enter(Awaited *base, Wait *wait)
 {
     Readiness *const self = (Readiness *)base;
-    trt_poller *const poller = &core->pool->poller;
+    trt_team *const team = wait->fiber->worker->base.team; /* of those who look */
     trt_wait_node_init(&wait->nodes[0], &wait->base, NULL);
-    self->error = trt_poller_queue(poller, self->fd, self->writes, &wait->nodes[0]);
+    self->error =
+        trt_poller_queue(&team->poller, self->fd, self->writes, &wait->nodes[0]);
     if (self->error) {
         return false;
     }
-    trt_worker_need_poller(core->pool);
+    trt_worker_need_poller(team);
     return true;
 }
 
@@ -32,7 +33,8 @@ static void
 readiness_leave(Awaited *base, Wait *wait)
 {
     const Readiness *const self = (const Readiness *)base;
-    trt_poller_leave(&core->pool->poller, self->fd, self->writes, &wait->nodes[0]);
+    trt_poller *const poller = &wait->fiber->worker->base.team->poller;
+    trt_poller_leave(poller, self->fd, self->writes, &wait->nodes[0]);
     free(wait);
 }
 
@@ -64,7 +66,8 @@ wait_for_descriptor(Worker *w, PyObject *file, int fd, bool writes, uint64_t dea
                                  .nodes = 1},
                         .fd = fd,
                         .writes = writes};
-    int status = trt_poller_enter(&core->pool->poller);
+    trt_poller *const poller = &w->base.team->poller;
+    int status = trt_poller_enter(poller);
     if (status < 0) {
         errno = -status;
         PyErr_SetFromErrno(PyExc_OSError);
@@ -73,7 +76,7 @@ wait_for_descriptor(Worker *w, PyObject *file, int fd, bool writes, uint64_t dea
     do {
         status = wait_once(w, &wanted.base, deadline);
     } while (status == 2);
-    trt_poller_exit(&core->pool->poller);
+    trt_poller_exit(poller);
     if (status >= 0 && wanted.error) {
         raise_unwaitable(-wanted.error);
         return -1;
@@ -128,8 +131,8 @@ core_notify_closing(PyObject *Py_UNUSED(module), PyObject *file)
     if (fd < 0) {
         return NULL;
     }
-    if (core->pool) {
-        trt_poller_forget(&core->pool->poller, fd);
+    for (int team = 0; core->pool && team < TRT_TEAMS; team++) {
+        trt_poller_forget(&core->pool->teams[team].poller, fd);
     }
     Py_RETURN_NONE;
 }

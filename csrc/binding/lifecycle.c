@@ -1,4 +1,8 @@
-/* The runtime's threads: start, spare ones, foreign ones, sizes. */
+/* The runtime's threads: start, spare ones, sizes.
+ *
+ * A team's threads have places from 0 on. Main has the first of the default team, which
+ * makes it worker 0. Those at and beyond the team's number are spare ones, or too many.
+ */
 #include "core.h"
 
 #include "blas.h"
@@ -21,22 +25,65 @@ static const uint64_t REST_NS = UINT64_C(10) * 1000 * 1000 * 1000;
 
 _Thread_local Worker *worker_current __attribute__((tls_model("initial-exec")));
 
-static pthread_key_t thread_end_key; /* its destructor gives a foreign record back */
 static pthread_once_t process_once = PTHREAD_ONCE_INIT;
 
 /* ---- workers --------------------------------------------------------------------- */
 
+/* Worker.id as a place in its team, and back. */
 static uint32_t
-target_threads(void)
+place_of(const Worker *w)
 {
-    const uint32_t n = trt_load_relaxed(&core->threads);
+    return (uint32_t)(worker_is_interactive(w) ? -2 - w->id : w->id);
+}
+
+static int32_t
+id_at(int team, uint32_t place)
+{
+    return team == TRT_INTERACTIVE ? -2 - (int32_t)place : (int32_t)place;
+}
+
+/* As configured; 0: it has not started. */
+static _Atomic(uint32_t) *
+number_of(int team)
+{
+    return team == TRT_INTERACTIVE ? &core->interactive : &core->threads;
+}
+
+static uint32_t
+target_threads(int team)
+{
+    const uint32_t n = trt_load_relaxed(number_of(team));
     if (n == 0) {
         return 0;
     }
-    /* The spare ones, see blocking.c and lifecycle_enter_blocked. */
-    const uint32_t more = trt_load_seq_cst(&core->spares) +
-                          (n == 1 && trt_load_relaxed(&core->blocked) > 0);
+    /* The spare ones, see blocking.c and lifecycle_enter_blocked; that of the rosters
+     * does for the latter too. */
+    const bool lacks_one = team == TRT_DEFAULT && n == 1 &&
+                           trt_load_relaxed(&core->blocked) > 0 &&
+                           trt_load_relaxed(&core->rosters) == 0;
+    const uint32_t more = trt_load_seq_cst(&core->spares[team]) + lacks_one;
     return n + more < TRT_POOL_MAX_THREADS ? n + more : TRT_POOL_MAX_THREADS;
+}
+
+/* Whether a started thread is at none of its team's places now. */
+static bool
+is_beyond(const Worker *w)
+{
+    return place_of(w) >= target_threads(worker_team(w));
+}
+
+Worker *
+lifecycle_next_thread(size_t *place)
+{
+    size_t count = 0;
+    trt_worker *const *table = core->pool ? trt_pool_workers(core->pool, &count) : NULL;
+    while (*place < count) {
+        trt_worker *const w = table[(*place)++];
+        if (trt_worker_is_started(w)) {
+            return (Worker *)w;
+        }
+    }
+    return NULL;
 }
 
 bool
@@ -45,7 +92,7 @@ lifecycle_must_retire(Worker *w)
     if (trt_load_relaxed(&core->stopping)) {
         return true;
     }
-    return w->id > 0 && (uint32_t)w->id >= target_threads() &&
+    return trt_worker_is_started(&w->base) && is_beyond(w) &&
            !trt_load_relaxed(&core->draining);
 }
 
@@ -54,11 +101,11 @@ lifecycle_takes_nothing(Worker *w)
 {
     /* With no other pool thread left, this one still runs what its fibers wait for. */
     return lifecycle_must_retire(w) &&
-           (target_threads() > 1 || trt_load_relaxed(&core->stopping));
+           (worker_is_interactive(w) || target_threads(TRT_DEFAULT) > 1 ||
+            trt_load_relaxed(&core->stopping));
 }
 
-/* A record for a thread, entered into the pool. Caller holds core->life. */
-static Worker *
+Worker *
 worker_create_locked(trt_worker_kind kind, int32_t id)
 {
     Worker *const w =
@@ -85,8 +132,8 @@ worker_create_locked(trt_worker_kind kind, int32_t id)
     return w;
 }
 
-static void
-set_stack_floor(Worker *w)
+void
+worker_set_stack_floor(Worker *w)
 {
     char *low, *high;
     if (trt_thread_stack_bounds(&low, &high)) {
@@ -103,15 +150,14 @@ rest(Worker *w)
     bool in_time = true;
     trt_store_release(&w->cancel_seen,
                       EXIT_CANCELS_ALL); /* [cancel-seen] it has none to cancel */
-    trt_fetch_sub_relaxed(&core->pool->running, 1);
+    trt_fetch_sub_relaxed(&w->base.team->running, 1);
     exit_let_main_look();
     PyThreadState *const tstate = PyEval_SaveThread();
-    while (in_time && (uint32_t)w->id >= target_threads() &&
-           !trt_load_relaxed(&core->stopping)) {
+    while (in_time && is_beyond(w) && !trt_load_relaxed(&core->stopping)) {
         in_time = trt_parker_park(&w->base.parker, end) != TRT_PARK_TIMED_OUT;
     }
     PyEval_RestoreThread(tstate);
-    trt_fetch_add_relaxed(&core->pool->running, 1);
+    trt_fetch_add_relaxed(&w->base.team->running, 1);
     trt_store_relaxed(&w->cancel_seen, EXIT_CANCELS_NONE);
 }
 
@@ -129,7 +175,7 @@ leave_pool(Worker *w)
         /* Not one of ours any more before main may find that all others sleep. */
         trt_store_release(&w->alive,
                           0); /* [worker-alive] its record may be used again */
-        trt_fetch_sub_seq_cst(&core->pool->running, 1);
+        trt_fetch_sub_seq_cst(&w->base.team->running, 1);
     }
     trt_mutex_unlock(&core->life);
     if (!leaves) {
@@ -144,7 +190,7 @@ thread_main(void *arg)
 {
     Worker *const w = arg;
     worker_current = w;
-    set_stack_floor(w);
+    worker_set_stack_floor(w);
     const PyGILState_STATE gil = PyGILState_Ensure();
     w->tstate = PyThreadState_Get();
     trt_store_relaxed(&w->thread_ident, PyThread_get_thread_ident());
@@ -173,47 +219,60 @@ thread_main(void *arg)
     }
 }
 
-/* Start the threads with ids below `count` that are not there, as spare ones or not,
- * and tell the others that they are wanted. Caller holds core->life. 0 or a negative
- * errno; those that could be started stay. */
+/* Start the thread of a record, as a spare one or not. Caller holds core->life. 0 or a
+ * negative errno. */
 static int
-start_threads_locked(uint32_t count, bool spare)
+start_thread_locked(Worker *w, bool spare)
 {
-    for (uint32_t id = 1; id < count; id++) {
-        Worker *w = core->pool_workers[id];
+    trt_store_relaxed(&w->cancel_seen, EXIT_CANCELS_NONE);
+    w->is_spare = spare;
+    char name[16];
+    snprintf(name, sizeof name, worker_is_interactive(w) ? "taskrt-i%u" : "taskrt-%u",
+             (unsigned)place_of(w));
+    trt_store_relaxed(&w->alive, 1);
+    trt_fetch_add_relaxed(&w->base.team->running, 1);
+    const int error = trt_thread_start(&w->thread, name, STACK_BYTES, thread_main, w);
+    if (error) {
+        trt_store_relaxed(&w->alive, 0);
+        trt_fetch_sub_relaxed(&w->base.team->running, 1);
+        return error;
+    }
+    trt_thread_detach(&w->thread);
+    return 0;
+}
+
+/* Start the threads of a team at places below `count` that are not there, as spare ones
+ * or not, and tell the others that they are wanted. Caller holds core->life. 0 or a
+ * negative errno; those that could be started stay. */
+static int
+start_threads_locked(int team, uint32_t count, bool spare)
+{
+    const trt_worker_kind kind =
+        team == TRT_INTERACTIVE ? TRT_WORKER_INTERACTIVE : TRT_WORKER_POOL;
+    for (uint32_t place = team == TRT_DEFAULT; place < count; place++) {
+        Worker *w = core->pool_workers[team][place];
         if (w && trt_load_acquire(&w->alive)) { /* [worker-alive] */
             /* It may rest, or have been one too many that stays for its own tasks. */
             trt_parker_unpark(&w->base.parker);
             continue;
         }
         if (!w) {
-            w = worker_create_locked(TRT_WORKER_POOL, (int32_t)id);
+            w = worker_create_locked(kind, id_at(team, place));
             if (!w) {
                 return -ENOMEM;
             }
-            core->pool_workers[id] = w;
-            core->pool_count = id > core->pool_count ? id : core->pool_count;
+            core->pool_workers[team][place] = w;
         }
-        trt_store_relaxed(&w->cancel_seen, EXIT_CANCELS_NONE);
-        w->is_spare = spare;
-        char name[16];
-        snprintf(name, sizeof name, "taskrt-%u", (unsigned)id);
-        trt_store_relaxed(&w->alive, 1);
-        trt_fetch_add_relaxed(&core->pool->running, 1);
-        const int error =
-            trt_thread_start(&w->thread, name, STACK_BYTES, thread_main, w);
+        const int error = start_thread_locked(w, spare);
         if (error) {
-            trt_store_relaxed(&w->alive, 0);
-            trt_fetch_sub_relaxed(&core->pool->running, 1);
             return error;
         }
-        trt_thread_detach(&w->thread);
     }
     return 0;
 }
 
-static int
-raise_start_error(int error)
+int
+lifecycle_raise_start_error(int error)
 {
     errno = -error;
     PyErr_SetFromErrno(PyExc_OSError);
@@ -228,11 +287,12 @@ lifecycle_enter_blocked(void)
         return 0;
     }
     trt_mutex_lock(&core->life);
-    const int error = start_threads_locked(target_threads(), false);
+    const int error =
+        start_threads_locked(TRT_DEFAULT, target_threads(TRT_DEFAULT), false);
     trt_mutex_unlock(&core->life);
     if (error) {
         trt_fetch_sub_seq_cst(&core->blocked, 1);
-        return raise_start_error(error);
+        return lifecycle_raise_start_error(error);
     }
     return 0;
 }
@@ -240,7 +300,7 @@ lifecycle_enter_blocked(void)
 void
 lifecycle_leave_blocked(void)
 {
-    Worker *const spare = core->pool_workers[1];
+    Worker *const spare = core->pool_workers[TRT_DEFAULT][1];
     if (trt_fetch_sub_seq_cst(&core->blocked, 1) == 1 && spare &&
         trt_load_relaxed(&core->threads) == 1) {
         trt_parker_unpark(&spare->base.parker); /* so that it ends */
@@ -248,18 +308,18 @@ lifecycle_leave_blocked(void)
 }
 
 int
-lifecycle_bring_in_spare(void)
+lifecycle_bring_in_spare(int team)
 {
     int error = 0;
-    trt_fetch_add_seq_cst(&core->spares, 1);
+    trt_fetch_add_seq_cst(&core->spares[team], 1);
     trt_mutex_lock(&core->life);
-    if (!trt_load_relaxed(&core->stopping) && trt_load_relaxed(&core->threads) > 0) {
-        error = start_threads_locked(target_threads(), true);
+    if (!trt_load_relaxed(&core->stopping)) {
+        error = start_threads_locked(team, target_threads(team), true);
     }
     trt_mutex_unlock(&core->life);
     if (error) {
-        trt_fetch_sub_seq_cst(&core->spares, 1);
-        return raise_start_error(error);
+        trt_fetch_sub_seq_cst(&core->spares[team], 1);
+        return lifecycle_raise_start_error(error);
     }
     return 0;
 }
@@ -270,82 +330,33 @@ lifecycle_start_spares(void)
     trt_mutex_lock(&core->life);
     if (!trt_load_relaxed(&core->stopping)) {
         /* Without memory for a thread, tasks wait for those that there are. */
-        (void)start_threads_locked(target_threads(), true);
+        for (int team = 0; team < TRT_TEAMS; team++) {
+            (void)start_threads_locked(team, target_threads(team), true);
+        }
     }
     trt_mutex_unlock(&core->life);
 }
 
 void
-lifecycle_dismiss_spare(void)
+lifecycle_dismiss_spare(int team)
 {
-    const uint32_t left = trt_fetch_sub_seq_cst(&core->spares, 1) - 1;
-    const uint32_t first = trt_load_relaxed(&core->threads) + left;
+    const uint32_t left = trt_fetch_sub_seq_cst(&core->spares[team], 1) - 1;
+    const uint32_t first = trt_load_relaxed(number_of(team)) + left;
     /* One more if main has a spare thread for itself. */
-    for (uint32_t id = first; id <= first + 1 && id <= TRT_POOL_MAX_THREADS; id++) {
-        Worker *const w = core->pool_workers[id];
-        if (w && trt_load_acquire(&w->alive)) { /* [worker-alive] */
-            trt_parker_unpark(&w->base.parker);
+    for (uint32_t at = first; at <= first + 1 && at <= TRT_POOL_MAX_THREADS; at++) {
+        Worker *const spare = core->pool_workers[team][at];
+        if (spare && trt_load_acquire(&spare->alive)) { /* [worker-alive] */
+            trt_parker_unpark(&spare->base.parker);
         }
     }
 }
 
-/* ---- threads that come and go ---------------------------------------------------- */
-
-void
-lifecycle_leave_behind(Worker *w)
-{
-    trt_worker_hand_over(&w->base); /* or the rest stays where thieves find it */
-    void *lost;
-    while (trt_deque_steal(&w->pinned, &lost) == TRT_STEAL_GOT) {
-        /* Only this thread could run it. Whoever takes it now ends it as lost; without
-         * memory for that it stays pending. */
-        trt_store_relaxed(&task_from_item(lost)->pinned_to, NULL);
-        (void)trt_injector_push(&w->base.pool->injector, lost);
-        trt_pool_notify(w->base.pool);
-    }
-}
-
-/* What a foreign thread has begun and left in the middle, on greenlets of the program's
- * own, never goes on. Whoever takes it ends it as lost, see task_execute for the
- * reference. */
-static void
-leave_begun(Worker *w)
-{
-    TaskObject *task = w->root.task;
-    w->root.task = NULL;
-    if (task && w->is_joined) {
-        trt_fetch_sub_seq_cst(&core->foreign_running, 1);
-    }
-    while (task) {
-        TaskObject *const outer = task->outer;
-        trt_task_set_flags(&task->base, TASK_LEFT);
-        (void)trt_injector_push(&w->base.pool->injector, task_as_item(task));
-        trt_pool_notify(w->base.pool);
-        task = outer;
-    }
-}
-
-/* At the end of a foreign thread; no Python here. */
-static void
-on_thread_end(void *arg)
-{
-    Worker *const w = arg;
-    worker_current = NULL;
-    if (w->generation != trt_load_relaxed(&core->generation)) {
-        return; /* a parent's record */
-    }
-    lifecycle_leave_behind(w);
-    leave_begun(w);
-    trt_mutex_lock(&core->life);
-    w->next_free = core->free_foreign;
-    core->free_foreign = w;
-    trt_mutex_unlock(&core->life);
-}
+/* ---- start ----------------------------------------------------------------------- */
 
 static void
 prepare_process(void)
 {
-    pthread_key_create(&thread_end_key, on_thread_end);
+    adopt_prepare();
     pthread_atfork(lineage_prepare_fork, NULL, fork_in_child);
 }
 
@@ -360,8 +371,6 @@ lifecycle_end_child(PyObject *result)
     PyErr_Print();
     _exit(1); /* only if that has failed */
 }
-
-/* ---- start ----------------------------------------------------------------------- */
 
 PyObject *
 lifecycle_call_python(const char *module, const char *function)
@@ -411,7 +420,7 @@ int
 lifecycle_start(void)
 {
     /* Exit functions: main runs everything, as it was set. */
-    Settings settings = {1, core->inline_tasks, core->debug, core->closures};
+    Settings settings = {{1, 0}, core->inline_tasks, core->debug, core->closures};
     int error = 0;
     if (!trt_load_relaxed(&core->exited) &&
         (settings_read(&settings) < 0 ||
@@ -439,10 +448,11 @@ lifecycle_start(void)
             core->inline_tasks = settings.inline_tasks;
             core->debug = settings.debug;
             core->closures = settings.closures;
-            error = start_threads_locked(settings.threads, false);
+            error =
+                start_threads_locked(TRT_DEFAULT, settings.threads[TRT_DEFAULT], false);
         }
         if (!error) {
-            trt_store_relaxed(&core->threads, settings.threads);
+            trt_store_relaxed(&core->threads, settings.threads[TRT_DEFAULT]);
             hooks = !core->hooked;
             core->hooked = true;
             if (!trt_load_relaxed(&core->exited)) {
@@ -452,43 +462,39 @@ lifecycle_start(void)
     }
     trt_mutex_unlock(&core->life);
     if (error) {
-        return raise_start_error(error);
+        return lifecycle_raise_start_error(error);
     }
     return hooks ? install_hooks() : 0;
+}
+
+int
+lifecycle_start_interactive(void)
+{
+    Settings settings;
+    if (trt_load_relaxed(&core->interactive) > 0 || trt_load_relaxed(&core->exited)) {
+        return 0; /* the latter: exit functions, where main runs everything */
+    }
+    if (settings_read(&settings) < 0) {
+        return -1;
+    }
+    int error = 0;
+    trt_mutex_lock(&core->life);
+    if (trt_load_relaxed(&core->threads) > 0 && !trt_load_relaxed(&core->stopping) &&
+        trt_load_relaxed(&core->interactive) == 0) {
+        const uint32_t n = settings.threads[TRT_INTERACTIVE];
+        error = start_threads_locked(TRT_INTERACTIVE, n, false);
+        if (!error) {
+            trt_store_relaxed(&core->interactive, n);
+        }
+    }
+    trt_mutex_unlock(&core->life);
+    return error ? lifecycle_raise_start_error(error) : 0;
 }
 
 bool
 lifecycle_is_main_thread(void)
 {
     return trt_load_relaxed(&core->main_ident) == PyThread_get_thread_ident();
-}
-
-/* Whether the interpreter will join the calling thread at exit: threads of the
- * threading module that are not daemons. */
-static bool
-is_joined_thread(void)
-{
-    bool joined = false;
-    PyObject *const module = PyImport_Import(core->str.threading);
-    PyObject *const threads =
-        module ? PyObject_CallMethodNoArgs(module, core->str.enumerate) : NULL;
-    const Py_ssize_t count = threads ? PyList_Size(threads) : 0;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *const thread =
-            PyList_GetItem(threads, i); /* borrowed: the list is ours */
-        PyObject *const ident = PyObject_GetAttr(thread, core->str.ident);
-        if (ident && ident != Py_None &&
-            PyLong_AsUnsignedLong(ident) == PyThread_get_thread_ident()) {
-            PyObject *const daemon = PyObject_GetAttr(thread, core->str.daemon);
-            joined = daemon == Py_False;
-            Py_XDECREF(daemon);
-        }
-        Py_XDECREF(ident);
-    }
-    Py_XDECREF(threads);
-    Py_XDECREF(module);
-    PyErr_Clear();
-    return joined;
 }
 
 bool
@@ -505,83 +511,38 @@ lifecycle_accepts_slow(Worker *w)
     return trt_load_relaxed(&core->exited) && lifecycle_is_main_thread();
 }
 
-Worker *
-worker_adopt(void)
-{
-    bool is_main, is_joined;
-    /* What runs in the start may fork; in the child nothing has started then. */
-    do {
-        if (trt_load_relaxed(&core->threads) == 0 && lifecycle_start() < 0) {
-            return NULL;
-        }
-        is_main = lifecycle_is_main_thread();
-        is_joined = !is_main && is_joined_thread();
-    } while (trt_load_relaxed(&core->threads) == 0);
-    int error = 0;
-    trt_mutex_lock(&core->life);
-    Worker *w = NULL;
-    if (!is_main && core->free_foreign) {
-        w = core->free_foreign;
-        core->free_foreign = w->next_free;
-        lineage_begin(&w->lineage);
-    } else {
-        w = worker_create_locked(is_main ? TRT_WORKER_MAIN : TRT_WORKER_FOREIGN,
-                                 is_main ? 0 : -1);
-        error = !w ? -ENOMEM : is_main ? trt_parker_enable_signals(&w->base.parker) : 0;
-        if (!error && is_main) {
-            lineage_begin_main(&w->lineage);
-            core->main = w;
-            trt_fetch_add_relaxed(&core->pool->running, 1);
-        }
-    }
-    trt_mutex_unlock(&core->life);
-    if (error) {
-        raise_start_error(error);
-        return NULL;
-    }
-    set_stack_floor(w);
-    w->is_joined = is_joined;
-    w->serves_tasks = false;
-    w->current = &w->root;
-    w->tstate = PyThreadState_Get();
-    worker_current = w;
-    if (!is_main) {
-        pthread_setspecific(thread_end_key, w);
-    }
-    scope_unwind(&w->root, NULL); /* what a thread before this one has not left */
-    return w;
-}
-
 /* ---- sizes ----------------------------------------------------------------------- */
 
 void
 lifecycle_unpark_all(void)
 {
-    for (uint32_t id = 1; id <= core->pool_count; id++) {
-        trt_parker_unpark(&core->pool_workers[id]->base.parker);
+    size_t place = 0;
+    for (Worker *w; (w = lifecycle_next_thread(&place)) != NULL;) {
+        trt_parker_unpark(&w->base.parker);
     }
 }
 
 int
-lifecycle_resize(uint32_t n)
+lifecycle_resize(int team, uint32_t n)
 {
+    _Atomic(uint32_t) *const number = number_of(team);
     int error = 0;
     trt_mutex_lock(&core->life);
-    core->chosen_threads = n;
-    if (trt_load_relaxed(&core->threads) > 0) {
-        const uint32_t before = trt_load_relaxed(&core->threads);
-        trt_store_seq_cst(&core->threads, n);
-        error = start_threads_locked(n, false);
+    core->chosen_threads[team] = n;
+    if (trt_load_relaxed(number) > 0) {
+        const uint32_t before = trt_load_relaxed(number);
+        trt_store_seq_cst(number, n);
+        error = start_threads_locked(team, n, false);
         if (error) {
-            core->chosen_threads = before;
-            trt_store_seq_cst(&core->threads, before);
+            core->chosen_threads[team] = before;
+            trt_store_seq_cst(number, before);
         }
         lifecycle_unpark_all(); /* those that are too many end when they have no task
                                    left */
     }
     trt_mutex_unlock(&core->life);
     if (error) {
-        return raise_start_error(error);
+        return lifecycle_raise_start_error(error);
     }
     return 0;
 }

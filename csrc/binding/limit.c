@@ -189,7 +189,8 @@ rouse_task_locked(LimitObject *limit, Roused *roused)
         }
         trt_task_set_flags(&task->base, TASK_ROUSED);
         const bool is_others =
-            w->base.kind == TRT_WORKER_MAIN && task_flag(task, TASK_FOREIGN);
+            task_flag(task, TASK_INTERACTIVE) ||
+            (w->base.kind == TRT_WORKER_MAIN && task_flag(task, TASK_FOREIGN));
         if (is_others || trt_deque_push(&w->base.deque, task_as_item(task)) < 0) {
             roused->others[roused->other_count++] = task;
         }
@@ -237,13 +238,16 @@ deliver(Roused *roused)
     wait_deliver_all(roused->stacks);
     for (uint32_t i = 0; i < roused->other_count; i++) {
         TaskObject *const task = roused->others[i];
-        if (trt_injector_push(&core->pool->injector, task_as_item(task)) < 0) {
+        const int team =
+            task_flag(task, TASK_INTERACTIVE) ? TRT_INTERACTIVE : TRT_DEFAULT;
+        if (trt_injector_push(&core->pool->teams[team].injector, task_as_item(task)) <
+            0) {
             task_cancel_pending(task); /* no memory */
             Py_DECREF(task);
         }
     }
-    if (roused->notifies) {
-        trt_pool_notify(core->pool);
+    for (int team = 0; roused->notifies && team < TRT_TEAMS; team++) {
+        trt_team_notify(&core->pool->teams[team]);
     }
     for (uint32_t i = 0; i < roused->stale_count; i++) {
         Py_DECREF(roused->stale[i]);

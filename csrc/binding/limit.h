@@ -17,11 +17,17 @@
 #define TRT_BINDING_LIMIT_H
 
 extern PyType_Spec limit_spec; /* limit_block.c */
+/* Put it in force around nothing but what is spawned under it by name, within what is
+ * in force here. 0; or −1 with an error set, if it was entered before. */
+int limit_put_in_force(LimitObject *self);
+/* The same again in a forked child, where nothing of the parent's runs. */
+void limit_enter_process(LimitObject *self);
 
 struct LimitObject {
     PyObject_HEAD
     uint32_t most;       /* places; constant */
     LimitObject *parent; /* in force around it, owned; constant once it is in force */
+    bool idle; /* one around it leaves no more tasks than it does; constant likewise */
     _Atomic(uint32_t) entered; /* set once, by who enters it */
     Fiber *fiber;              /* that has entered and not left it; its thread's */
     LimitObject *outer_held;   /* whose places that fiber had then, borrowed */
@@ -33,6 +39,18 @@ struct LimitObject {
     size_t first, count, capacity;
     LimitObject *previous, *next; /* all that were entered */
 };
+
+/* The limit that tasks spawned here are under: not an idle one, so that places are
+ * fewer from limit to limit of a chain, and a task that spawns the next within a limit,
+ * and so on, makes no chain that grows. */
+static inline LimitObject *
+limit_in_force(LimitObject *limit)
+{
+    while (limit && limit->idle) {
+        limit = limit->parent;
+    }
+    return limit;
+}
 
 /* Give back the places of what runs on the fiber, before it waits. */
 void limit_leave(Fiber *fiber);

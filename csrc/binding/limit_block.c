@@ -69,6 +69,48 @@ leave_block(Fiber *fiber, LimitObject *self)
     return status;
 }
 
+static void
+link_limit(LimitObject *self)
+{
+    self->generation = trt_load_relaxed(&core->generation);
+    trt_mutex_lock(&core->limits);
+    self->previous = NULL;
+    self->next = core->all_limits;
+    if (self->next) {
+        self->next->previous = self;
+    }
+    core->all_limits = self;
+    trt_mutex_unlock(&core->limits);
+}
+
+int
+limit_put_in_force(LimitObject *self)
+{
+    if (trt_exchange_seq_cst(&self->entered, 1)) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "a limit can be entered once: make a new one");
+        return -1;
+    }
+    const Worker *const w = worker_current;
+    self->parent = (LimitObject *)Py_XNewRef(w ? (PyObject *)w->current->limit : NULL);
+    const LimitObject *const around = limit_in_force(self->parent);
+    self->idle = around && around->most <= self->most;
+    link_limit(self);
+    return 0;
+}
+
+void
+limit_enter_process(LimitObject *self)
+{
+    for (LimitObject *limit = self; limit; limit = limit->parent) {
+        if (limit->generation != trt_load_relaxed(&core->generation)) {
+            limit->running = limit->stacks = 0;
+            limit->count = 0; /* the parent's tasks, which nobody frees here */
+            link_limit(limit);
+        }
+    }
+}
+
 static PyObject *
 limit_enter(LimitObject *self, PyObject *Py_UNUSED(ignored))
 {
@@ -76,28 +118,17 @@ limit_enter(LimitObject *self, PyObject *Py_UNUSED(ignored))
     if (!w) {
         return NULL;
     }
-    if (trt_exchange_seq_cst(&self->entered, 1)) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "a limit can be entered once: make a new one");
+    if (limit_put_in_force(self) < 0) {
         return NULL;
     }
     Fiber *const fiber = w->current;
-    self->generation = trt_load_relaxed(&core->generation);
-    self->parent = (LimitObject *)Py_XNewRef((PyObject *)fiber->limit);
     self->fiber = fiber;
-    trt_mutex_lock(&core->limits);
-    self->next = core->all_limits;
-    if (self->next) {
-        self->next->previous = self;
-    }
-    core->all_limits = self;
-    trt_mutex_unlock(&core->limits);
     fiber->limit = (LimitObject *)Py_NewRef((PyObject *)self);
     self->outer_held = fiber->held;
     /* A handler in the middle of a wait, which has given up its places, runs without
      * any. */
     const bool is_handler = self->parent && !fiber->held;
-    if (!is_handler && limit_rejoin(fiber, self) < 0) {
+    if (!is_handler && !self->idle && limit_rejoin(fiber, self) < 0) {
         leave_block(fiber, self);
         return NULL;
     }

@@ -28,15 +28,15 @@ typedef struct LoanObject {
 static int
 begin(const Worker *w)
 {
-    return w->base.kind == TRT_WORKER_POOL ? lifecycle_bring_in_spare()
+    return trt_worker_is_started(&w->base) ? lifecycle_bring_in_spare(worker_team(w))
                                            : lifecycle_enter_blocked();
 }
 
 static void
 end(const Worker *w)
 {
-    if (w->base.kind == TRT_WORKER_POOL) {
-        lifecycle_dismiss_spare();
+    if (trt_worker_is_started(&w->base)) {
+        lifecycle_dismiss_spare(worker_team(w));
     } else {
         lifecycle_leave_blocked();
     }

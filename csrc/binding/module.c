@@ -68,6 +68,12 @@ core_thread_id(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     return w ? PyLong_FromLong(w->id) : NULL;
 }
 
+static PyObject *
+core_is_interactive(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(worker_current && worker_is_interactive(worker_current));
+}
+
 PyDoc_STRVAR(
     spawn_doc,
     "spawn(fn, /, *args, **kwargs)\n--\n\n"
@@ -109,7 +115,11 @@ PyDoc_STRVAR(
 PyDoc_STRVAR(
     current_task_doc,
     "current_task()\n--\n\n"
-    "Return the task that this code runs in, or None. Not a suspension point.");
+    "Return the task that this code runs in, or None. Not a suspension point.\n\n"
+    ">>> from taskrt import current_task, fetch, spawn\n"
+    ">>> task = spawn(current_task)\n"
+    ">>> fetch(task) is task, current_task()\n"
+    "(True, None)");
 PyDoc_STRVAR(
     wait_readable_doc,
     "wait_readable(file, /, timeout=None)\n--\n\n"
@@ -157,21 +167,31 @@ PyDoc_STRVAR(
     thread_id_doc,
     "thread_id()\n--\n\n"
     "Return the number of this thread: 0 for main, 1 to num_threads() - 1 for the "
-    "pool's, -1\n"
-    "for any other.\n\n"
+    "default pool's,\n"
+    "-2 and less for interactive ones, -1 for any other.\n\n"
     "Constant within a task, since a started task stays on its thread. Not an index "
     "for\n"
     "scratch arrays: another task can run on this thread at every suspension point.");
-PyDoc_STRVAR(num_threads_doc, "num_threads()\n--\n\n"
-                              "Return how many threads run tasks, main included.");
-PyDoc_STRVAR(set_num_threads_doc, "set_num_threads(n, /)\n--\n\n"
-                                  "Run tasks on n threads (1 to 1024) from now on.\n\n"
-                                  "More threads start at once. Threads that are too "
-                                  "many end when the tasks that they have\n"
-                                  "started have ended; main always stays. For "
-                                  "applications: libraries leave this alone.\n"
-                                  "Raises ValueError or TypeError for another n, "
-                                  "OSError if a thread cannot be started.");
+PyDoc_STRVAR(
+    num_threads_doc,
+    "num_threads(pool='default')\n--\n\n"
+    "Return how many threads run the tasks of a pool.\n\n"
+    "pool  'default', main included, or 'interactive', whose threads start with "
+    "its first\n"
+    "      task. 0 of these: there are none, and the default pool runs the "
+    "tasks\n\n"
+    "Raises ValueError for another pool. Not a suspension point; any thread.");
+PyDoc_STRVAR(set_num_threads_doc,
+             "set_num_threads(n, /, pool='default')\n--\n\n"
+             "Run the tasks of a pool on n threads (1 to 1024) from now on.\n\n"
+             "pool  'default' or 'interactive'\n\n"
+             "More threads start at once, interactive ones with the first interactive "
+             "task. Threads that\n"
+             "are too many end when the tasks that they have started have ended; main "
+             "always stays. For\n"
+             "applications: libraries leave this alone. Raises ValueError or TypeError "
+             "for another n or\n"
+             "pool, OSError if a thread cannot be started.");
 
 PyDoc_STRVAR(
     select_doc,
@@ -223,6 +243,7 @@ PyDoc_STRVAR(
     "(1, None)");
 
 #define FAST(fn) (PyCFunction)(void (*)(void))(fn), METH_FASTCALL | METH_KEYWORDS
+#define KEYWORDS(fn) (PyCFunction)(void (*)(void))(fn), METH_VARARGS | METH_KEYWORDS
 static PyMethodDef functions[] = {
     {"spawn", FAST(core_spawn), spawn_doc},
     {"_make", FAST(core_make), "For timers."},
@@ -235,6 +256,8 @@ static PyMethodDef functions[] = {
     {"_wait_all", (PyCFunction)(void (*)(void))core_wait_all, METH_FASTCALL,
      "For waits."},
     {"_spawn_after", FAST(core_spawn_after), "For timers."},
+    {"_cancel_pending", core_cancel_pending, METH_O, "For interop.futures."},
+    {"_error_of", core_error_of, METH_O, "For interop.futures."},
     {"_lend", core_lend, METH_NOARGS, "For interop.aio."},
     {"_run_own", core_run_own, METH_NOARGS, "For interop.aio."},
     {"_expect", core_expect, METH_O, "For interop.aio."},
@@ -278,8 +301,9 @@ static PyMethodDef functions[] = {
     {"checkpoint", core_checkpoint, METH_NOARGS, checkpoint_doc},
     {"cancel_requested", core_cancel_requested, METH_NOARGS, cancel_requested_doc},
     {"thread_id", core_thread_id, METH_NOARGS, thread_id_doc},
-    {"num_threads", core_num_threads, METH_NOARGS, num_threads_doc},
-    {"set_num_threads", core_set_num_threads, METH_O, set_num_threads_doc},
+    {"num_threads", KEYWORDS(core_num_threads), num_threads_doc},
+    {"set_num_threads", KEYWORDS(core_set_num_threads), set_num_threads_doc},
+    {"_is_interactive", core_is_interactive, METH_NOARGS, "For parallel."},
     {"_shutdown", core_shutdown, METH_VARARGS, "For runtime.shutdown."},
     {"_stats", core_stats, METH_NOARGS, "For runtime.stats."},
     {"_state", core_state, METH_NOARGS, "For runtime.info."},
@@ -305,6 +329,7 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 #undef FAST
+#undef KEYWORDS
 
 /* Callables for greenlet and the signal module; not names of the module. */
 static PyMethodDef runner_def = {"runner", fiber_runner, METH_NOARGS, NULL};
@@ -342,6 +367,7 @@ add_primitives(PyObject *module, Core *state)
                    add_type(module, &tally_spec, NULL) &&
                    add_type(module, &guard_spec, NULL) &&
                    add_type(module, &arrivals_spec, NULL) &&
+                   add_type(module, &roster_spec, NULL) &&
                    add_type(module, &atomic_spec, NULL)
                ? 0
                : -1;

@@ -342,7 +342,9 @@ native_run(Work *work)
         trt_strand_give_back(&w->crew.strands, s);
         leave_work(fiber, work);
     } else {
-        trt_pool_rouse(core->pool); /* [light-sleeper] main may be waiting for it */
+        trt_team_rouse(
+            &core->pool
+                 ->teams[TRT_DEFAULT]); /* [light-sleeper] main may be waiting for it */
         trt_strand_begin(s, &work->first, &work->base.cancel);
         drive(w, s);
         const int status = s->status;
@@ -406,7 +408,8 @@ native_serve_detached(Worker *w)
     }
     const bool is_main = w->base.kind == TRT_WORKER_MAIN;
     const _Atomic(uint32_t) *const only = is_main ? awaited_work(w) : NULL;
-    const bool steals = !lifecycle_takes_nothing(w) && (!is_main || only);
+    const bool steals =
+        w->base.team->steals && !lifecycle_takes_nothing(w) && (!is_main || only);
     uint32_t turn = 0;
     bool found;
     do {

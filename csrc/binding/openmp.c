@@ -22,7 +22,7 @@ void
 openmp_adjust_slow(Worker *w)
 {
     w->openmp_epoch = trt_load_acquire(&openmp_epoch); /* [openmp-epoch] */
-    if (w->base.kind != TRT_WORKER_POOL) {
+    if (!trt_worker_is_started(&w->base)) {
         return; /* main's is the program's */
     }
     const bool limit = trt_load_relaxed(&limited);

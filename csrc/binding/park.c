@@ -159,10 +159,24 @@ leave_wait(Fiber *fiber, Wait *wait)
 
 /* ---- the two ways to sleep ------------------------------------------------------- */
 
+/* Whether a task waits for a thread of the default team. Interactive ones have threads
+ * of their own. */
 static bool
-is_pending(const TaskObject *task)
+is_unstarted(const TaskObject *task)
 {
-    return task && trt_task_get_state(&task->base) == TRT_TASK_PENDING;
+    return task && trt_task_get_state(&task->base) == TRT_TASK_PENDING &&
+           !task_flag(task, TASK_INTERACTIVE);
+}
+
+/* Whether what a thread waits for may be what it leaves to threads of the default team:
+ * a task that has not started, or its own children. Who will end a wait for something
+ * else than a task is unknown: perhaps a task that only a thread that does not wait
+ * would have run. */
+static bool
+leaves_work(Worker *w, const Awaited *awaited)
+{
+    return trt_deque_size(&w->base.deque) > 0 ||
+           (awaited->task ? is_unstarted(awaited->task) : awaited->nodes > 0);
 }
 
 /* What has just run in the middle of this wait may have forked: the wait is the
@@ -181,15 +195,10 @@ static int
 sleep_on_thread(Worker *w, const Awaited *awaited, Wait *wait, uint64_t deadline)
 {
     const bool is_main = w->base.kind == TRT_WORKER_MAIN;
-    /* What is awaited, or may be awaited by that: only others can run it now. Who will
-     * end a wait for something else than a task is unknown: perhaps a task that only a
-     * thread that does not wait would have run. */
-    const bool leaves_work =
-        trt_deque_size(&w->base.deque) > 0 ||
-        (awaited->task ? is_pending(awaited->task) : awaited->nodes > 0);
+    const bool needs_thread = leaves_work(w, awaited); /* only others can run it now */
     trt_worker_stop_searching(
         &w->base); /* handlers may run, and nobody may count on us */
-    if (leaves_work && lifecycle_enter_blocked() < 0) {
+    if (needs_thread && lifecycle_enter_blocked() < 0) {
         return -1;
     }
     blocking_enter(w); /* others may each sleep like this */
@@ -225,7 +234,7 @@ sleep_on_thread(Worker *w, const Awaited *awaited, Wait *wait, uint64_t deadline
     }
     blocking_leave(w);
     /* Otherwise a handler has forked, and in the child nobody sleeps like that. */
-    if (leaves_work && w->generation == trt_load_relaxed(&core->generation)) {
+    if (needs_thread && w->generation == trt_load_relaxed(&core->generation)) {
         lifecycle_leave_blocked();
     }
     return status;
@@ -235,10 +244,13 @@ sleep_on_thread(Worker *w, const Awaited *awaited, Wait *wait, uint64_t deadline
 static int
 sleep_on_fiber(Worker *w, Fiber *fiber, const Awaited *awaited, uint64_t deadline)
 {
-    /* Main does not start it, so another thread has to. */
+    /* This thread does not start it, so another has to. */
     TaskObject *const task = awaited->task;
-    const bool needs_thread = w->base.kind == TRT_WORKER_MAIN && is_pending(task) &&
-                              task_flag(task, TASK_FOREIGN);
+    const bool needs_thread = worker_is_interactive(w)
+                                  ? leaves_work(w, awaited)
+                                  : w->base.kind == TRT_WORKER_MAIN &&
+                                        is_unstarted(task) &&
+                                        task_flag(task, TASK_FOREIGN);
     if (needs_thread && lifecycle_enter_blocked() < 0) {
         return -1;
     }

@@ -50,22 +50,28 @@ add_note(TaskObject *task, PyObject *exception)
 }
 
 /* Release everybody who waits, and only then call back: a callback may take its time.
- */
+ * Last of all tell rosters: who waits for one waits for the callbacks too. */
 static void
-fire_waiters(trt_waiter *first)
+fire_waiters(trt_waiter *all)
 {
-    trt_waiter *waiters = NULL, **last_waiter = &waiters;
-    trt_waiter *callbacks = NULL, **last_callback = &callbacks;
-    for (trt_waiter *w = first; w; w = w->next) {
-        trt_waiter ***const last =
-            task_waiter_is_callback(w) ? &last_callback : &last_waiter;
-        **last = w;
-        *last = &w->next;
+    enum { WAITERS, CALLBACKS, ROSTERS, KINDS };
+    trt_waiter *first[KINDS] = {NULL}, **last[KINDS];
+    for (int kind = 0; kind < KINDS; kind++) {
+        last[kind] = &first[kind];
     }
-    *last_waiter = NULL;
-    *last_callback = NULL;
-    trt_waiters_fire(waiters);
-    trt_waiters_fire(callbacks);
+    for (trt_waiter *w = all; w; w = w->next) {
+        const int kind = task_waiter_is_callback(w) ? CALLBACKS
+                         : roster_is_waiter(w)      ? ROSTERS
+                                                    : WAITERS;
+        *last[kind] = w;
+        last[kind] = &w->next;
+    }
+    for (int kind = 0; kind < KINDS; kind++) {
+        *last[kind] = NULL;
+    }
+    for (int kind = 0; kind < KINDS; kind++) {
+        trt_waiters_fire(first[kind]);
+    }
 }
 
 static inline void

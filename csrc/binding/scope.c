@@ -425,7 +425,13 @@ PyDoc_STRVAR(
     "error when\n"
     "Cancelled reaches it, unless somebody further out has asked too. Entered once. A "
     "with-block\n"
-    "is no suspension point. Source: Trio's cancel scopes, N. J. Smith, 2018.");
+    "is no suspension point. Source: Trio's cancel scopes, N. J. Smith, 2018.\n\n"
+    ">>> from taskrt import CancelScope, sleep\n"
+    ">>> with CancelScope() as scope:\n"
+    "...     scope.cancel()\n"
+    "...     sleep(60)\n"
+    ">>> scope.cancelled_caught\n"
+    "True");
 PyDoc_STRVAR(scope_cancel_doc,
              "cancel($self, /, reason=None)\n--\n\n"
              "Ask the code in the scope to end; may be called by anybody, at any time, "

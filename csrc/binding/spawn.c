@@ -24,7 +24,8 @@ static inline void
 inherit(Worker *w, TaskObject *task)
 {
     lineage_inherit(&task->lineage, lineage_here(w));
-    task->limit = (LimitObject *)Py_XNewRef((PyObject *)w->current->limit);
+    task->limit =
+        (LimitObject *)Py_XNewRef((PyObject *)limit_in_force(w->current->limit));
     const TaskObject *const parent = w->current->task;
     if (parent ? task_flag(parent, TASK_FOREIGN) : w->base.kind == TRT_WORKER_FOREIGN) {
         trt_task_set_flags(&task->base, TASK_FOREIGN);
@@ -43,18 +44,29 @@ push_limited(Worker *w, TaskObject *task)
     return error;
 }
 
+/* The same for one that not every thread of the default team may start. */
+static int
+push_apart(Worker *w, TaskObject *task)
+{
+    return task_flag(task, TRT_TASK_PINNED)
+               ? trt_deque_push(&w->pinned, task_as_item(task))
+               : trt_pool_post(w->base.pool, task_as_item(task));
+}
+
 /* Put a task where a thread finds it. 0 or a negative errno. */
 static inline int
 enqueue(Worker *w, TaskObject *task)
 {
+    const bool apart = task_flag(task, TRT_TASK_PINNED | TASK_INTERACTIVE);
     if (trt_load_relaxed(&w->base.counters.spawned) % TIDY_PERIOD == 0) {
         entries_tidy_oldest(
             w); /* of what others have fetched, if this one only spawns */
+        entries_tidy_posted();
     }
     Py_INCREF(task); /* the queue's */
     int error;
-    if (task_flag(task, TRT_TASK_PINNED)) {
-        error = trt_deque_push(&w->pinned, task_as_item(task));
+    if (apart) {
+        error = push_apart(w, task);
     } else if (task->limit) {
         error = push_limited(w, task);
     } else {
@@ -154,7 +166,7 @@ spawn_born(Worker **worker, ScopeObject *scope, PyObject *const *args, Py_ssize_
     if (!task) {
         return NULL;
     }
-    task->scope = (ScopeObject *)Py_NewRef((PyObject *)scope);
+    task->scope = (ScopeObject *)Py_XNewRef((PyObject *)scope);
     if (core->debug) {
         debug_note_spawn(task);
     }
@@ -312,7 +324,32 @@ typedef struct SpawnerObject {
     PyObject *name;    /* str or NULL */
     PyObject *context; /* a Context, Py_None for an empty one, or NULL to inherit */
     uint32_t flags;    /* TRT_TASK_PINNED, TRT_TASK_DETACHED */
+    int pool;          /* a team, or SAME_TEAM; constant */
 } SpawnerObject;
+
+/* In place of a team: that of the thread that spawns. */
+enum { SAME_TEAM = TRT_TEAMS };
+
+/* The worker to spawn from, with threads there for what the spawner asks for. */
+static Worker *
+prepare_pool(const SpawnerObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    Worker *const w = prepare("Spawner()()", args, nargs);
+    if (!w || self->pool != TRT_INTERACTIVE ||
+        trt_load_relaxed(&core->interactive) > 0) {
+        return w;
+    }
+    return lifecycle_start_interactive() < 0 ? NULL : worker_self();
+}
+
+/* Whether a task is the interactive team's. Without threads there is no such team. */
+static bool
+is_interactive(const SpawnerObject *self, const Worker *w)
+{
+    return self->pool == SAME_TEAM ? worker_is_interactive(w)
+                                   : self->pool == TRT_INTERACTIVE &&
+                                         trt_load_relaxed(&core->interactive) > 0;
+}
 
 static PyObject *
 spawner_vectorcall(PyObject *op, PyObject *const *args, size_t nargsf,
@@ -320,7 +357,7 @@ spawner_vectorcall(PyObject *op, PyObject *const *args, size_t nargsf,
 {
     SpawnerObject *const self = (SpawnerObject *)op;
     const Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
-    Worker *const w = prepare("Spawner()()", args, nargs);
+    Worker *const w = prepare_pool(self, args, nargs);
     if (!w) {
         return NULL;
     }
@@ -343,17 +380,27 @@ spawner_vectorcall(PyObject *op, PyObject *const *args, size_t nargsf,
             trt_store_relaxed(&task->pinned_to, w);
         }
     }
+    if (is_interactive(self, w)) {
+        trt_task_set_flags(&task->base, TASK_INTERACTIVE);
+    }
     return submit(w, task);
 }
 
+/* What a spawner's pool=... means, or −1 with an error set. */
 static int
-check_pool(PyObject *pool)
+read_pool(PyObject *pool, bool pinned)
 {
-    if (pool == Py_None || (PyUnicode_Check(pool) &&
-                            PyUnicode_CompareWithASCIIString(pool, "default") == 0)) {
-        return 0;
+    if (pool == Py_None) {
+        return pinned ? SAME_TEAM : TRT_DEFAULT;
     }
-    PyErr_Format(PyExc_ValueError, "pool must be None or 'default', not %R", pool);
+    const int team = settings_pool(pool, SAME_TEAM);
+    if (team < 0 || !pinned || team == SAME_TEAM) {
+        return team;
+    }
+    PyErr_Format(PyExc_ValueError,
+                 "a pinned task runs on the thread that spawns it, so pool cannot be "
+                 "%R: leave one of the two out",
+                 pool);
     return -1;
 }
 
@@ -364,8 +411,11 @@ spawner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     PyObject *name = Py_None, *pool = Py_None, *context = core->inherit;
     int pinned = 0, detached = 0;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOpOp:Spawner", keywords, &name,
-                                     &pool, &pinned, &context, &detached) ||
-        check_pool(pool) < 0) {
+                                     &pool, &pinned, &context, &detached)) {
+        return NULL;
+    }
+    const int team = read_pool(pool, pinned);
+    if (team < 0) {
         return NULL;
     }
     if (name != Py_None && !PyUnicode_Check(name)) {
@@ -385,6 +435,7 @@ spawner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     self->vectorcall = spawner_vectorcall;
+    self->pool = team;
     self->name = name == Py_None ? NULL : Py_NewRef(name);
     self->context = context == core->inherit ? NULL : Py_NewRef(context);
     self->flags =
@@ -419,7 +470,12 @@ PyDoc_STRVAR(
     "detached=False)\n--\n\n"
     "A spawn() with options; call it as spawn(fn, /, *args, **kwargs).\n\n"
     "name      what the task is called in messages; default 'Task-<id>'\n"
-    "pool      None or 'default'\n"
+    "pool      'default' or None: on the threads that run what spawn() spawns;\n"
+    "          'interactive': on threads that run nothing else, at once whatever the "
+    "default pool\n"
+    "          does; 'same': on those of the pool whose thread spawns. What an "
+    "interactive task\n"
+    "          spawns is the default pool's unless it says otherwise\n"
     "pinned    run on the thread that spawns, in the order of spawning, when it waits; "
     "if that\n"
     "          thread ends before, the task is lost and a fetch raises TaskLostError\n"

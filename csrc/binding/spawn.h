@@ -4,9 +4,9 @@
 
 extern PyType_Spec spawner_spec; /* spawn.c */
 PyObject *core_spawn(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
-/* Make a task that is born into a scope, which is not left before it has ended. It is
- * counted: spawn_enqueue or task_cancel_pending has to follow. NULL with an error set.
- */
+/* Make a task that is born into a scope, which is not left before it has ended; or into
+ * none, NULL. It is counted: spawn_enqueue or task_cancel_pending has to follow. NULL
+ * with an error set. */
 TaskObject *spawn_born(Worker **worker, ScopeObject *scope, PyObject *const *args,
                        Py_ssize_t nargs, PyObject *kwnames);
 /* Put it where a thread finds it. 0; or −1 with an error set, and it is cancelled. */
@@ -32,6 +32,12 @@ bool spawn_release(TaskObject *task);
 PyObject *core_locals(PyObject *, PyObject *);
 
 extern PyType_Spec family_spec; /* family.c */
+
+extern PyType_Spec roster_spec; /* roster.c */
+/* Whether a waiter tells a roster that all which hear of the task's end have. */
+bool roster_is_waiter(const trt_waiter *waiter);
+PyObject *core_cancel_pending(PyObject *, PyObject *);
+PyObject *core_error_of(PyObject *, PyObject *);
 
 extern PyType_Spec subscription_spec; /* subscription.c */
 bool subscription_is_waiter(const trt_waiter *waiter);

@@ -60,16 +60,18 @@ end:
     return result;
 }
 
-/* What info() tells of the inside: {"started": bool, "pool_threads": n} */
+/* What info() tells of the inside. */
 PyObject *
 core_state(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
-    unsigned long alive = 0;
-    for (uint32_t id = 1; id <= core->pool_count; id++) {
-        alive += trt_load_acquire(&core->pool_workers[id]->alive);
+    unsigned long alive = 0, interactive = 0;
+    size_t place = 0;
+    for (const Worker *w; (w = lifecycle_next_thread(&place)) != NULL;) {
+        *(worker_is_interactive(w) ? &interactive : &alive) +=
+            trt_load_acquire(&w->alive);
     }
     return Py_BuildValue(
-        "{sOsksO}", "started", trt_load_relaxed(&core->threads) ? Py_True : Py_False,
-        "pool_threads", alive, "membarrier",
+        "{sOsksksO}", "started", trt_load_relaxed(&core->threads) ? Py_True : Py_False,
+        "pool_threads", alive, "interactive_threads", interactive, "membarrier",
         trt_load_relaxed(&trt_barrier_asymmetric) ? Py_True : Py_False);
 }

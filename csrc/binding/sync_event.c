@@ -121,7 +121,12 @@ PyDoc_STRVAR(
     "to\n"
     "come if nobody waits; setting it again before that changes nothing. May be set "
     "from any\n"
-    "thread, and from a signal handler.");
+    "thread, and from a signal handler.\n\n"
+    ">>> from taskrt import Event, spawn\n"
+    ">>> ready = Event()\n"
+    ">>> task = spawn(ready.set)\n"
+    ">>> ready.wait()\n"
+    "True");
 PyDoc_STRVAR(
     event_wait_doc,
     "wait($self, /, timeout=None)\n--\n\n"
@@ -192,8 +197,9 @@ sleep_seconds(const char *who, PyObject *seconds, double *value)
 {
     uint64_t deadline;
     if (seconds == Py_None || wait_deadline(seconds, &deadline) < 0) {
-        if (!PyErr_Occurred()) {
-            PyErr_Format(PyExc_TypeError, "%s takes a number of seconds", who);
+        if (!PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_TypeError)) {
+            PyErr_Format(PyExc_TypeError, "%s takes a number of seconds, not '%.100s'",
+                         who, Py_TYPE(seconds)->tp_name);
         }
         return -1;
     }

@@ -145,7 +145,12 @@ PyDoc_STRVAR(
     "task.\n\n"
     "Not reentrant. Whoever waits longest is first, but somebody who comes while "
     "it is being\n"
-    "woken up may go before it, once; then the lock is handed over.");
+    "woken up may go before it, once; then the lock is handed over.\n\n"
+    ">>> from taskrt import Lock\n"
+    ">>> lock = Lock()\n"
+    ">>> with lock:\n"
+    "...     lock.locked()\n"
+    "True");
 PyDoc_STRVAR(
     acquire_doc,
     "acquire($self, /, blocking=True, timeout=-1)\n--\n\n"

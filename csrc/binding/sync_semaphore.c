@@ -134,7 +134,12 @@ PyDoc_STRVAR(
     "Semaphore(value=1)\n--\n\n"
     "A count of permits for tasks and threads; a threading.Semaphore that parks "
     "the task.\n\n"
-    "Raises ValueError if value is negative. Fair as Lock is.");
+    "Raises ValueError if value is negative. Fair as Lock is.\n\n"
+    ">>> from taskrt import Semaphore\n"
+    ">>> places = Semaphore(2)\n"
+    ">>> with places, places:\n"
+    "...     places.acquire(blocking=False)\n"
+    "False");
 PyDoc_STRVAR(bounded_doc, "BoundedSemaphore(value=1)\n--\n\n"
                           "A Semaphore that never has more permits than at first.");
 PyDoc_STRVAR(semaphore_acquire_doc,

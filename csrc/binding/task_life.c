@@ -96,7 +96,7 @@ task_finalize(PyObject *op)
 {
     TaskObject *const self = (TaskObject *)op;
     if (trt_task_get_state(&self->base) == TRT_TASK_FAILED &&
-        !task_flag(self, TRT_TASK_OBSERVED)) {
+        !task_flag(self, TRT_TASK_OBSERVED | TASK_QUIET)) {
         PyObject *const error = PyErr_Occurred() ? trt_py_take_error() : NULL;
         task_report(self);
         if (error) {

@@ -412,6 +412,13 @@ static PyMethodDef task_methods[] = {
 };
 #undef FAST
 
+static PyObject *
+task_get_pool(TaskObject *self, void *Py_UNUSED(closure))
+{
+    return PyUnicode_FromString(task_flag(self, TASK_INTERACTIVE) ? "interactive"
+                                                                  : "default");
+}
+
 static PyGetSetDef task_getset[] = {
     {"state", (getter)task_get_state, NULL,
      "'pending', 'running', 'suspended', 'ready', 'done', 'failed' or 'cancelled'.",
@@ -421,6 +428,8 @@ static PyGetSetDef task_getset[] = {
     {"id", (getter)task_get_id, NULL,
      "A number that no other task of this process has, in order of first asking.",
      NULL},
+    {"pool", (getter)task_get_pool, NULL,
+     "'default' or 'interactive': whose threads run it, see Spawner.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

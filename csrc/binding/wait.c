@@ -258,13 +258,19 @@ has_headroom(Worker *w, const PyThreadState *tstate)
            trt_py_recursion_has_room(tstate);
 }
 
-/* Whether this worker may start a task of a kind that not everybody may at any time. */
-static bool
-may_start(Worker *w, const TaskObject *task)
+/* Whether this thread may start the task at all, be it as a call: it was released, and
+ * is pinned to no other; and neither team runs what is the other's. */
+static inline bool
+is_own_kind(Worker *w, TaskObject *task)
 {
-    return (!task_flag(task, TASK_HELD) || task_flag(task, TASK_RELEASED)) &&
-           (!task_flag(task, TRT_TASK_PINNED) ||
-            trt_load_relaxed(&task->pinned_to) == w);
+    enum { SPECIAL = TASK_HELD | TRT_TASK_PINNED | TASK_INTERACTIVE };
+    const uint32_t flags = trt_load_relaxed(&task->base.flags);
+    if (!(flags & SPECIAL)) {
+        return !worker_is_interactive(w);
+    }
+    return (!(flags & TASK_HELD) || flags & TASK_RELEASED) &&
+           (!(flags & TRT_TASK_PINNED) || trt_load_relaxed(&task->pinned_to) == w) &&
+           !(flags & TASK_INTERACTIVE) == !worker_is_interactive(w);
 }
 
 /* Run a pending task here, as a call, if that is allowed; after wait_begin(). A wait
@@ -278,7 +284,7 @@ run_inline(Worker *w, TaskObject *task)
         !has_headroom(w, tstate)) {
         return false;
     }
-    if (task_flag(task, TASK_HELD | TRT_TASK_PINNED) && !may_start(w, task)) {
+    if (!is_own_kind(w, task)) {
         return false;
     }
     if (!scope_binds(w->current->scope, task->scope)) {
@@ -382,7 +388,8 @@ wait_begin(TaskObject *task)
 static int
 refuse_pinned(Worker *w, TaskObject *task)
 {
-    if (!task_flag(task, TRT_TASK_PINNED) || !may_start(w, task) ||
+    if (!task_flag(task, TRT_TASK_PINNED) || trt_load_relaxed(&task->pinned_to) != w ||
+        (task_flag(task, TASK_HELD) && !task_flag(task, TASK_RELEASED)) ||
         trt_task_get_state(&task->base) != TRT_TASK_PENDING || fiber_can_switch(w)) {
         return 0;
     }

@@ -74,16 +74,16 @@ trt_import(void)
     return 0;
 }
 
-/* How many threads run tasks; 0 while the runtime has not started. Any thread, attached
- * or not. */
+/* How many threads run tasks of the default pool; 0 while the runtime has not started.
+ * Any thread, attached or not. */
 static inline uint32_t
 trt_num_threads(void)
 {
     return trt_api_table->num_threads();
 }
 
-/* Number of the calling thread: 0 main, 1... pool threads, -1 any other. Attached or
- * not. */
+/* Number of the calling thread: 0 main, 1... threads of the default pool, -1 any other,
+ * those of the interactive one too. Attached or not. */
 static inline int32_t
 trt_thread_id(void)
 {

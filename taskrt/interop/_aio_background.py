@@ -59,6 +59,7 @@ class _Background:
         return self._ending is loop
 
     def _start(self) -> None:
+        runtime.check_unpatched("from_async()", "threading", "select")
         loop = _new_loop()
         started = threading.Event()
         thread = threading.Thread(

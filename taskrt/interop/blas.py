@@ -183,7 +183,8 @@ def share_pool() -> Sharing:
     While it lasts the number of threads of a steered library belongs to taskrt: what
     others set, with threadpoolctl for example, holds until a worker falls asleep or
     wakes. It is never more than the library had before. In a forked child nothing is
-    shared. After `shutdown` the libraries are as before, until the next start.
+    shared. After `shutdown` the libraries are as before, until the next start. While
+    the process ends, their calls use one thread.
 
     Starts the runtime. Not a suspension point; any thread.
     """

@@ -1,5 +1,12 @@
 """Loops and algorithms in parallel, on the threads that all tasks share.
 
+loops     map, starmap, for_each; for_range and for_blocks of indices; chunks, Reducer
+streams   imap, whose results come one by one
+folds     reduce, scan, sum
+searches  filter, any, all, min, max
+sorting   sort
+arrays    map_blocks, argsort, merge, cumsum; reduce and sort, too
+
 >>> from taskrt import parallel
 >>> parallel.map(abs, [-2, 3, -5])
 [2, 3, 5]

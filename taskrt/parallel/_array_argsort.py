@@ -12,6 +12,7 @@ from taskrt.parallel._arrays import (
     as_axis,
     copy_blocks,
     cut,
+    is_scalar_axis,
     longest_axis,
 )
 from taskrt.parallel._blocks import run_blocks
@@ -25,32 +26,24 @@ def argsort(a: Array, axis: int | None = -1, *, kind: str | None = None) -> Arra
     They are those of ``numpy.argsort(a, axis, kind="stable")``: the indices of items
     that are equal, also of NaNs and NaTs, which come last, are in increasing order.
 
-    Args:
-        a: An array of any type and shape, or what `numpy.asarray` makes one of.
-        axis: The axis along which to sort, the last one by default. None sorts all
-            items, as if they were in one row.
-        kind: A name that `numpy.sort` knows, or None. All of them mean a stable sort.
+    a     an array of any type and shape, or what `numpy.asarray` makes one of
+    axis  the axis along which to sort, the last one by default; None: all items, as if
+          they were in one row
+    kind  a name that `numpy.sort` knows, or None; all of them mean a stable sort
 
-    Returns:
-        An array of the shape of `a` (of one dimension if `axis` is None) and of the
-        type `numpy.intp`.
-
-    Raises:
-        ModuleNotFoundError: NumPy is not installed.
-        numpy.exceptions.AxisError: There is no such axis.
-        ValueError: There is no such kind.
-
-        What comparing two items raises, if they are objects.
-
-    Long arrays are a suspension point and a checkpoint. Any thread.
+    Returns an array of the shape of `a`, of one dimension if `axis` is None, and of the
+    type `numpy.intp`. Raises ModuleNotFoundError without NumPy, its AxisError if there
+    is no such axis, TypeError and ValueError for what is no kind, and what comparing
+    two objects raises. Long arrays are a suspension point and a checkpoint; any thread.
 
     >>> import numpy as np
-    >>> argsort(np.array([30, 10, 20, 10]))
+    >>> from taskrt import parallel
+    >>> parallel.argsort(np.array([30, 10, 20, 10]))
     array([1, 3, 2, 0])
     """
     keys = as_array("argsort()", "a", a)
     check_kind("argsort()", kind)
-    if axis is None:
+    if axis is None or is_scalar_axis(axis, keys):
         keys, axis = keys.reshape(-1), -1
     axis = as_axis(axis, keys)
     return order_of(keys, axis, reverse=False)
@@ -145,7 +138,7 @@ def take_along(source: Array, order: Array, target: Array, axis: int) -> None:
 
         run_blocks(len(source), take, grain=BLOCK)
         return
-    outer = [n if k != axis else 1 for k, n in enumerate(source.shape)]
+    outer = [n if k != axis else 0 for k, n in enumerate(source.shape)]
     along = longest_axis(tuple(outer))
 
     def take_rows(low: int, high: int) -> None:

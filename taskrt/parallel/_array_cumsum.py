@@ -12,6 +12,7 @@ from taskrt.parallel._arrays import (
     check_out,
     cut,
     is_same,
+    is_scalar_axis,
     longest_axis,
     rows_of_block,
 )
@@ -41,33 +42,27 @@ def cumsum(
     exact sums. Running sums of numbers that are not negative never decrease. Where the
     other axes have 32 items or more, they are what is cut, and all is as in NumPy.
 
-    Args:
-        a: An array, or what `numpy.asarray` makes one of.
-        axis: The axis along which to add up. None, the default, takes all items as if
-            they were in one row.
-        dtype: The type in which to add up, and of the result. None means that of `a`,
-            but of integers not less than `numpy.intp`, as in NumPy.
-        out: Where the result is to go: an array of its shape and type, which is `a`
-            itself or does not overlap it. None makes a new one.
+    a      an array, or what `numpy.asarray` makes one of
+    axis   the axis along which to add up; None: all items, as if they were in one row
+    dtype  the type in which to add up, and of the result; None: that of `a`, but of
+           integers not less than `numpy.intp`, as in NumPy
+    out    where the result is to go: an array of its shape and type, which is `a`
+           itself or does not overlap it; None: a new one
 
-    Returns:
-        `out`, or a new array of the shape of `a`; of one dimension if `axis` is None.
-
-    Raises:
-        ModuleNotFoundError: NumPy is not installed.
-        numpy.exceptions.AxisError: There is no such axis.
-        TypeError: Items of this type cannot be added, or `out` has another type.
-        ValueError: `out` has another shape, overlaps `a`, or is read-only.
-
-    Long arrays are a suspension point and a checkpoint; one that fails or is cancelled
-    leaves `out` unfinished. Any thread.
+    Returns `out`, or a new array of the shape of `a`; of one dimension if `axis` is
+    None. Raises ModuleNotFoundError without NumPy, its AxisError if there is no such
+    axis; TypeError if items of this type cannot be added, or `out` has another type;
+    ValueError if `out` has another shape, overlaps `a` or is read-only. Long arrays are
+    a suspension point and a checkpoint; one that fails or is cancelled leaves `out`
+    unfinished. Any thread.
 
     >>> import numpy as np
-    >>> cumsum(np.array([1, 2, 3, 4]))
+    >>> from taskrt import parallel
+    >>> parallel.cumsum(np.array([1, 2, 3, 4]))
     array([ 1,  3,  6, 10])
     """
     array = as_array("cumsum()", "a", a)
-    if axis is None:
+    if axis is None or is_scalar_axis(axis, array):
         array, axis = array.reshape(-1), 0
     axis = as_axis(axis, array)
     numpy = import_module("numpy")
@@ -86,22 +81,28 @@ def cumsum(
 
 def _accumulate(source: Array, target: Array) -> None:
     """Add up along the last axis: row by row, or if there are few rows, in blocks."""
-    add = import_module("numpy").add
     length, outer = source.shape[-1], source.shape[:-1]
     size = max(1, BLOCK // max(1, prod(outer)))
     if target.dtype.hasobject or source.size <= BLOCK or length <= 1:
-        add.accumulate(source, axis=-1, out=target, dtype=target.dtype)
+        _add_up(source, target)
     elif outer and max(outer) >= MANY:
         axis = longest_axis(outer)
 
         def accumulate_rows(low: int, high: int) -> None:
             here = cut(axis, low, high)
-            add.accumulate(source[here], axis=-1, out=target[here], dtype=target.dtype)
+            _add_up(source[here], target[here])
 
         grain = max(FEW, rows_of_block(source, axis))
         run_blocks(source.shape[axis], accumulate_rows, grain=grain)
     else:
         _Blocks(source, target, size).accumulate()
+
+
+def _add_up(source: Array, target: Array) -> None:
+    """Add up along the last axis, on this thread."""
+    # Of spans of time a ufunc is told the type by `out` alone.
+    dtype = None if target.dtype.kind == "m" else target.dtype
+    import_module("numpy").add.accumulate(source, axis=-1, out=target, dtype=dtype)
 
 
 class _Blocks:
@@ -135,9 +136,7 @@ class _Blocks:
         for k in range(first, last):
             here = slice(k * self.size, (k + 1) * self.size)
             block = self.target[..., here]
-            self.add.accumulate(
-                self.source[..., here], axis=-1, out=block, dtype=block.dtype
-            )
+            _add_up(self.source[..., here], block)
             if self.finish(k, block):
                 self.add_before(k, block)
 

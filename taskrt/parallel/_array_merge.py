@@ -44,30 +44,24 @@ def merge(a: Array, b: Array, *, out: Array | None = None) -> Array:
     The merge is stable: of items that are equal, those of `a` come first, and those of
     each keep their order. NaN and NaT come last, as in `numpy.sort`.
 
-    Args:
-        a: Sorted as by `numpy.sort`, of one dimension. An array, or what
-            `numpy.asarray` makes one of.
-        b: Another one, which may have another type.
-        out: Where the result is to go: an array that has room for exactly both and the
-            type of the result, and overlaps neither. None makes a new one.
+    a    sorted as by `numpy.sort`, of one dimension: an array, or what `numpy.asarray`
+         makes one of
+    b    another one, which may have another type
+    out  where the result is to go: an array that has room for exactly both and the type
+         of the result, and overlaps neither; None: a new one
 
-    Returns:
-        `out`, or a new array, of the type of ``numpy.concatenate((a, b))``. Its order
-        is not specified unless both were sorted.
-
-    Raises:
-        ModuleNotFoundError: NumPy is not installed.
-        TypeError: No type is common to both, or `out` has another type. Also what
-            comparing two items raises, if they are objects.
-        ValueError: An array has not one dimension, or `out` has another length,
-            overlaps an input, or is read-only.
-
-    Long arrays are a suspension point and a checkpoint; a merge that is cancelled or
-    fails leaves `out` unfinished. Any thread. Source: merge path, Odeh, Green, Mwassi,
-    Shmueli and Birk, IPDPS Workshops 2012.
+    Returns `out`, or a new array, of the type of ``numpy.concatenate((a, b))``. Its
+    order is not specified unless both were sorted. Raises ModuleNotFoundError without
+    NumPy; TypeError if no type is common to both, or `out` has another; ValueError if
+    an array has not one dimension, or `out` has another length, overlaps an input or is
+    read-only; what comparing two objects raises. Long arrays are a suspension point and
+    a checkpoint; a merge that is cancelled or fails leaves `out` unfinished. Any
+    thread. Source: merge path, Odeh, Green, Mwassi, Shmueli and Birk, IPDPS Workshops
+    2012.
 
     >>> import numpy as np
-    >>> merge(np.array([1, 3, 5]), np.array([2.5, 3.0]))
+    >>> from taskrt import parallel
+    >>> parallel.merge(np.array([1, 3, 5]), np.array([2.5, 3.0]))
     array([1. , 2.5, 3. , 3. , 5. ])
     """
     left, right = as_array("merge()", "a", a), as_array("merge()", "b", b)

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
+from operator import index
 from time import perf_counter_ns
 from typing import Literal, TypeAlias
 
@@ -195,6 +196,13 @@ class _Loop:
             if not isinstance(error, Exception):
                 raise
 
+    def take_part(self, run: Callable[..., None], *args: object) -> None:
+        """Do the caller's part: on its thread, unless that is an interactive one."""
+        if _core._is_interactive():
+            self.family._adopt(_core._aside, run, *args)
+        else:
+            run(*args)
+
     def run(self, length: int, schedule: Schedule, threads: int) -> None:
         self.family = _core._Family()
         try:
@@ -215,12 +223,12 @@ class _Loop:
             part = _make_part(0, length)
             self.parts.append(part)
             self.family._adopt(_core._aside, self.help)
-            self.work(part, True)
+            self.take_part(self.work, part, True)
         elif schedule == "greedy":
             feed = AtomicInt()
             for _ in range(min(threads, length) - 1):
                 self.family._adopt(_core._aside, self.feed, length, feed)
-            self.feed(length, feed)
+            self.take_part(self.feed, length, feed)
         else:
             parts = min(threads, length)
             ends = [length * part // parts for part in range(parts + 1)]
@@ -228,7 +236,7 @@ class _Loop:
                 self.family._adopt(
                     _core._aside, self.work, _make_part(low, high), False
                 )
-            self.work(_make_part(0, ends[1]), False)
+            self.take_part(self.work, _make_part(0, ends[1]), False)
 
     def raise_first(self) -> None:
         """Raise the error of the lowest index that failed, if one has."""
@@ -254,29 +262,36 @@ class _Loop:
             low = high
 
 
-def check_count(who: str, name: str, value: int | None) -> None:
-    """Raise what is wrong with an option that is a number of items, or None."""
+def as_count(who: str, name: str, value: int | None) -> int | None:
+    """Return an option that is a number of items as an int, or None if it is that.
+
+    Integers of other types, such as NumPy's, are taken for what they are; other things
+    raise TypeError, and what is no number of items ValueError.
+    """
     if value is None:
-        return
-    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(
             f"{who}: {name} must be an int or None, not {type(value).__name__!r}"
         )
-    if value < 1:
-        raise ValueError(f"{who}: {name} must be 1 or more, or None, not {value}")
+    count = index(value)
+    if count < 1:
+        raise ValueError(f"{who}: {name} must be 1 or more, or None, not {count}")
+    return count
 
 
-def check_options(who: str, grain: int | None, schedule: str) -> None:
-    """Raise what is wrong with the options of a loop.
+def check_options(who: str, grain: int | None, schedule: str) -> int | None:
+    """Return the grain as an int or None; raise what is wrong with a loop's options.
 
     who  the function that was called, for the message
     """
-    check_count(who, "grain", grain)
+    count = as_count(who, "grain", grain)
     if schedule not in ("auto", "static", "greedy", "serial"):
         raise ValueError(
             f"{who}: schedule must be 'auto', 'static', 'greedy' or 'serial', not "
             f"{schedule!r}"
         )
+    return count
 
 
 def run_loop(
@@ -298,7 +313,8 @@ def run_loop(
         count = min(_MOST, length - first)
         threads = 1 if schedule == "serial" else _core.num_threads()
         loop = _Loop(_shifted(start, first), grain)
-        if threads == 1 or count <= (grain or 1):
+        is_short = threads == 1 or count <= (grain or 1)
+        if schedule == "serial" or (is_short and not _core._is_interactive()):
             _core._aside(loop.run_serial, count)
         else:
             _core._aside(loop.run, count, schedule, threads)

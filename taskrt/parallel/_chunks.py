@@ -2,22 +2,13 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from operator import index
 from typing import Any, Literal, TypeVar, overload
 
 from taskrt import _core
+from taskrt.parallel._blocks import as_count
 
 _T = TypeVar("_T")
-
-
-def _check_count(name: str, value: int | None) -> None:
-    if value is None:
-        return
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(
-            f"chunks(): {name} must be an int, not {type(value).__name__!r}"
-        )
-    if value < 1:
-        raise ValueError(f"chunks(): {name} must be 1 or more, not {value}")
 
 
 def _count(length: int, n: int | None, size: int | None, min_size: int) -> int:
@@ -77,9 +68,9 @@ def chunks(
     >>> parallel.chunks([1, 2, 3, 4, 5], n=2, split="round_robin")
     [[1, 3, 5], [2, 4]]
     """
-    _check_count("n", n)
-    _check_count("size", size)
-    _check_count("min_size", min_size)
+    n = as_count("chunks()", "n", n)
+    size = as_count("chunks()", "size", size)
+    min_size = as_count("chunks()", "min_size", min_size) or 1
     if size is not None and (n is not None or min_size != 1):
         raise ValueError(
             "chunks() takes size or else n and min_size: they may contradict each other"
@@ -88,7 +79,8 @@ def chunks(
         raise ValueError(
             f"chunks(): split must be 'consecutive' or 'round_robin', not {split!r}"
         )
-    if isinstance(what, int):
+    if hasattr(what, "__index__") and not hasattr(what, "__len__"):
+        what = index(what)
         if what < 0:
             raise ValueError(f"chunks() takes 0 indices or more, not {what}")
         what = range(what)

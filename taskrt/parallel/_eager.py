@@ -1,7 +1,6 @@
 """Loops that return when all is done: for_each, for_range, for_blocks, map, starmap."""
 
 from collections.abc import Callable, Iterable
-from operator import index
 from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from taskrt.parallel._blocks import Body, Schedule, check_options, run_loop
@@ -59,13 +58,15 @@ def _run(
 
 def _check(
     who: str, grain: int | None, schedule: Schedule, init: _Init[Any] | None
-) -> None:
-    check_options(who, grain, schedule)
+) -> int | None:
+    """Return the grain; raise what is wrong with it or the others."""
+    grain = check_options(who, grain, schedule)
     if init is not None and not isinstance(init, Reducer) and not callable(init):
         raise TypeError(
             f"{who}: init must be a callable, a Reducer or None, not "
             f"{type(init).__name__!r}"
         )
+    return grain
 
 
 def _call(
@@ -188,7 +189,7 @@ def for_each(
     [1, 4, 9]
     """
     who = "for_each()"
-    _check(who, grain, schedule, init)
+    grain = _check(who, grain, schedule, init)
     calls = pair_up(who, fn, iterables, strict)
     _call(who, calls, None, grain, schedule, init, progress)
 
@@ -281,7 +282,7 @@ def map(
     [1024, 27, 16]
     """
     who = "map()"
-    _check(who, grain, schedule, init)
+    grain = _check(who, grain, schedule, init)
     calls = pair_up(who, fn, iterables, strict)
     results: list[Any] = [None] * calls.length
     _call(who, calls, results, grain, schedule, init, progress)
@@ -307,7 +308,7 @@ def starmap(
     [1024, 27]
     """
     who = "starmap()"
-    _check(who, grain, schedule, init)
+    grain = _check(who, grain, schedule, init)
     calls = unpack(who, fn, iterable)
     results: list[Any] = [None] * calls.length
     _call(who, calls, results, grain, schedule, init, progress)
@@ -360,15 +361,23 @@ def for_range(
     [0, 1, 0, 9, 0, 25]
     """
     who = "for_range()"
-    _check(who, grain, schedule, init)
-    indices = range(start) if stop is None and step == 1 else _range(start, stop, step)
-    calls = pair_up(who, fn, (indices,), False)
+    grain = _check(who, grain, schedule, init)
+    check_callable(who, fn)
+    calls = pair_up(who, fn, (_range(who, start, stop, step),), False)
     _call(who, calls, None, grain, schedule, init, progress)
 
 
-def _range(start: int, stop: int | None, step: int) -> range:
+def _range(who: str, start: int, stop: int | None, step: int = 1) -> range:
     if stop is None:
-        raise TypeError("for_range() takes a step after start and stop only")
+        if step != 1:
+            raise TypeError(f"{who} takes a step after start and stop only")
+        start, stop = 0, start
+    for number in (start, stop, step):
+        if not hasattr(number, "__index__"):
+            raise TypeError(
+                f"{who} takes integers after the function, not "
+                f"{type(number).__name__!r}; for items there is for_each()"
+            )
     return range(start, stop, step)
 
 
@@ -376,7 +385,7 @@ def _range(start: int, stop: int | None, step: int) -> range:
 def for_blocks(
     fn: Callable[[int, int], object],
     start: int,
-    stop: int,
+    stop: int | None = ...,
     /,
     *,
     init: None = ...,
@@ -386,7 +395,7 @@ def for_blocks(
 def for_blocks(
     fn: Callable[[_S, int, int], object],
     start: int,
-    stop: int,
+    stop: int | None = ...,
     /,
     *,
     init: _Init[_S],
@@ -395,7 +404,7 @@ def for_blocks(
 def for_blocks(
     fn: Callable[..., object],
     start: int,
-    stop: int,
+    stop: int | None = None,
     /,
     *,
     grain: int | None = None,
@@ -405,7 +414,7 @@ def for_blocks(
 ) -> None:
     """Call fn(low, high) for blocks that together make range(start, stop), in parallel.
 
-    start  the first index
+    start  the first index; with one number, the end: of range(number)
     stop   the one after the last; there is no call if it is not greater
     grain  the most indices in a block, 1 or more; None: as many as take about 50
            microseconds, which the loop learns from the blocks before
@@ -423,9 +432,10 @@ def for_blocks(
     [0, 1, 4, 9, 16]
     """
     who = "for_blocks()"
-    _check(who, grain, schedule, init)
+    grain = _check(who, grain, schedule, init)
     check_callable(who, fn)
-    first = index(start)
+    indices = _range(who, start, stop)
+    first = indices.start
 
     def begin(scratch: tuple[Any, ...]) -> Body:
         body = own(fn)
@@ -433,5 +443,4 @@ def for_blocks(
             return lambda low, high: body(*scratch, first + low, first + high)
         return lambda low, high: body(first + low, first + high)
 
-    length = max(0, index(stop) - first)
-    _run(who, length, begin, grain, schedule, init, progress)
+    _run(who, max(0, indices.stop - first), begin, grain, schedule, init, progress)

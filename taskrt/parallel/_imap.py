@@ -9,7 +9,8 @@ from typing import Any, Generic, Self, TypeVar, overload
 from taskrt import _core
 from taskrt._unique import Unique
 from taskrt.errors import Cancelled, CancelledError, TaskLostError
-from taskrt.parallel._blocks import check_count, check_options
+from taskrt.parallel._blocks import as_count, check_options
+from taskrt.parallel._calls import check_callable, check_callable_option
 from taskrt.parallel._window import Calls, OrderedWindow, UnorderedWindow, Window
 from taskrt.waits import _note_others
 
@@ -110,12 +111,12 @@ class imap(Unique, Generic[_R]):  # noqa: N801  (used as a function)
         init: Callable[[], object] | None = None,
         strict: bool = False,
     ) -> None:
-        if not callable(fn):
-            raise TypeError(f"imap() maps a callable, not {type(fn).__name__!r}")
+        check_callable("imap()", fn)
+        check_callable_option("imap()", "init", init)
         if not iterables:
-            raise TypeError("imap() takes one iterable or more to map over")
-        check_options("imap()", grain, "auto")
-        check_count("imap()", "buffer", buffer)
+            raise TypeError("imap() takes a callable and one iterable or more")
+        grain = check_options("imap()", grain, "auto")
+        buffer = as_count("imap()", "buffer", buffer)
         if len(iterables) == 1:
             source = iter(iterables[0])
         else:
@@ -192,9 +193,10 @@ class imap(Unique, Generic[_R]):  # noqa: N801  (used as a function)
     def close(self) -> None:
         """End the iteration: pull no more, cancel the rest and wait for what runs.
 
-        Waits out a cancellation of the caller. Again: does nothing. Any thread; not
-        from fn or the input, which it waits for. A suspension point.
+        Waits out a cancellation of the caller. Again: does nothing. Any thread; raises
+        RuntimeError in fn and in the input, which it waits for. A suspension point.
         """
+        self._window.refuse_inside()
         self._give_up()
         self._window.close()
 

@@ -18,6 +18,7 @@ from taskrt.parallel._arrays import (
     is_ufunc,
 )
 from taskrt.parallel._blocks import check_options, run_blocks
+from taskrt.parallel._calls import check_callable
 from taskrt.sync import Lock
 
 # Bytes of a block, of all arrays and the result together, at most and at least. A block
@@ -46,43 +47,37 @@ def map_blocks(
     depends on their shapes, their types and `grain` alone, never on the number of
     threads; so does the result, if `fn` gives the same for the same block.
 
-    Args:
-        fn: Called as ``fn(*blocks)`` on several threads at once. It should spend its
-            time in NumPy, or in what else releases the GIL, unless there is none. Of a
-            ufunc the results go to their place without a copy.
-        *arrays: At least one array, all of one length along the axis. What is no array,
-            or has no dimensions, is handed to each call as it is. An array that each
-            call is to get whole is bound with `functools.partial`.
-        out: Where the results go: an array of the shape that they have together. Their
-            type may be another, if NumPy casts it as ``"same_kind"``. It may be one of
-            the arrays; it must not overlap one in another way. None makes a new one.
-        axis: The axis to cut along. Of results with fewer axes it must still be one.
-        grain: Indices in a block, at least 1. None takes blocks of about 1 MiB (of a
-            ufunc, a half), but at least 32 of them, unless they would be smaller than 2
-            KiB (64). If the function takes long for each index, ask for 1.
-        dtype: The type of a new array. None means that of the first result.
+    fn      called as fn(*blocks) on several threads at once; it should spend its time
+            in NumPy, or in what else releases the GIL, unless there is none. Of a ufunc
+            the results go to their place without a copy
+    arrays  one at least, all of one length along the axis. What is no array, or has no
+            dimensions, is handed to each call as it is; an array that each call is to
+            get whole is bound with `functools.partial`
+    out     where the results go: an array of the shape that they have together; of
+            another type, if NumPy casts to it as "same_kind". It may be one of the
+            arrays, but not overlap one in another way. None: a new one
+    axis    the axis to cut along; of results with fewer axes it must still be one
+    grain   indices in a block, 1 or more; None: blocks of about 1 MiB (of a ufunc, a
+            half), but at least 32 of them, unless they would be smaller than 2 KiB
+            (64). If fn takes long for each index, ask for 1
+    dtype   the type of a new array; None: that of the first result
 
-    Returns:
-        `out`, a new array, or None if all calls have returned None.
-
-    Raises:
-        ModuleNotFoundError: NumPy is not installed.
-        numpy.exceptions.AxisError: An array has no such axis.
-        TypeError: There is no array, both `out` and `dtype` are given, a result is
-            neither an array nor None, or it cannot be cast to the type of the others.
-        ValueError: The arrays differ in length along the axis, a result has not the
-            shape of the block or of the others, or `out` is of no use.
-
-        What `fn` raises: that of the first block that failed, itself. No call is
-        running any more then, and `out` is unfinished.
-
-    A suspension point, and a checkpoint before each call. Any thread.
+    Returns `out`, a new array, or None if all calls have returned None. Raises
+    ModuleNotFoundError without NumPy, its AxisError if an array has no such axis;
+    TypeError if there is no array, if both `out` and `dtype` are given, or if a result
+    is neither an array nor None, or cannot be cast to the type of the others;
+    ValueError if the arrays differ in length along the axis, if a result has not the
+    shape of the block or of the others, or `out` is of no use; and the error of fn, of
+    the first block that failed, itself: no call is running any more then, and `out` is
+    unfinished. A suspension point, and a checkpoint before each call; any thread.
 
     >>> import numpy as np
-    >>> map_blocks(np.sqrt, np.array([1.0, 4.0, 9.0]))
+    >>> from taskrt import parallel
+    >>> parallel.map_blocks(np.sqrt, np.array([1.0, 4.0, 9.0]))
     array([1., 2., 3.])
     """
-    check_options("map_blocks()", grain, "auto")
+    check_callable("map_blocks()", fn)
+    grain = check_options("map_blocks()", grain, "auto")
     if out is not None and dtype is not None:
         raise TypeError("map_blocks(): give out or dtype, not both: out has its dtype")
     cuts = _Cuts(arrays, axis)
@@ -124,8 +119,10 @@ class _Cuts:
         pairs = [(x, k) for x, k in zip(args, self.axes) if k is not None]
         self.arrays = [x for x, _ in pairs]
         if not pairs:
+            found = ", ".join(repr(type(arg).__name__) for arg in args) or "nothing"
             raise TypeError(
-                "map_blocks(): give an array that has a dimension to cut along"
+                "map_blocks(): give an array that has a dimension to cut along, after "
+                f"the function; there is {found}"
             )
         self.length = int(pairs[0][0].shape[pairs[0][1]])
         if any(x.shape[k] != self.length for x, k in pairs):

@@ -3,12 +3,13 @@
 import builtins
 import functools
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, overload
 
 from taskrt.parallel._array_reduce import reduce_array
 from taskrt.parallel._arrays import ArrayLike, is_array, is_ufunc
 from taskrt.parallel._blocks import Schedule, check_options
+from taskrt.parallel._calls import call_each, check_callable, check_callable_option
 from taskrt.parallel._leaves import Leaves
 from taskrt.parallel._missing import MISSING, Missing
 
@@ -70,7 +71,7 @@ def reduce(
     initial   left of all items, and the result where there are none
     map       called with each item; op then gets what it returns
     grain     items of a leaf of the tree, 1 or more; None: by their number
-    schedule  how leaves get to threads, as for `for_range`
+    schedule  how leaves get to threads, as for `for_each`
 
     A NumPy array that is reduced by a ufunc, such as `numpy.add`, is cut into blocks,
     which NumPy reduces by themselves, and then what they have come to. `map`, if there
@@ -96,8 +97,10 @@ def reduce(
     >>> parallel.reduce(max, ["tree", "is", "fixed"], map=len)
     5
     """
+    check_callable("reduce()", op)
+    check_callable_option("reduce()", "map", map)
     if is_ufunc(op) and is_array(iterable) and (map is None or is_ufunc(map)):
-        check_options("reduce()", grain, schedule)
+        grain = check_options("reduce()", grain, schedule)
         return reduce_array(
             op, iterable, axis=axis, initial=initial, mapping=map, grain=grain
         )
@@ -106,7 +109,7 @@ def reduce(
             "reduce(): axis is an option of NumPy arrays that a ufunc reduces, and "
             f"these are {type(iterable).__name__!r} and {op!r}"
         )
-    check_options("reduce()", grain, schedule)
+    grain = check_options("reduce()", grain, schedule)
     leaves = Leaves(iterable, grain, schedule)
     if not leaves.count:
         if initial is MISSING:
@@ -131,7 +134,7 @@ def _fold_tree(
 
     def fold_leaf(number: int) -> Any:
         leaf = leaves[number]
-        return fold(leaf if map is None else builtins.map(map, leaf))
+        return fold(leaf if map is None else call_each(map, leaf))
 
     values = leaves.map(fold_leaf)
     while len(values) > 1:
@@ -153,7 +156,7 @@ def scan(
     op        associative; it need not be commutative
     initial   left of all items; it is then the first of the list, which has one more
     grain     items of a leaf, 1 or more; None: by their number
-    schedule  how leaves get to threads, as for `for_range`
+    schedule  how leaves get to threads, as for `for_each`
 
     As list(itertools.accumulate(iterable, op, initial=initial)), but for the grouping:
     each leaf but the last is folded, the folds are accumulated, and each leaf then is,
@@ -169,7 +172,8 @@ def scan(
     >>> parallel.scan(add, [1, 2, 3, 4])
     [1, 3, 6, 10]
     """
-    check_options("scan()", grain, schedule)
+    check_callable("scan()", op)
+    grain = check_options("scan()", grain, schedule)
     leaves = Leaves(iterable, grain, schedule)
     last = leaves.count - 1
     if last < 0:
@@ -180,18 +184,25 @@ def scan(
 
     before = [initial, *leaves.map(fold)[:last]]
     if initial is MISSING:
-        before[1:] = itertools.accumulate(before[1:], op)
+        before[1:] = _accumulate(op, before[1:])
     else:
-        before = list(itertools.accumulate(before, op))
+        before = _accumulate(op, before)
 
     def accumulate(number: int) -> list[Any]:
         left = before[number]
         if left is MISSING:
-            return list(itertools.accumulate(leaves[number], op))
-        found = list(itertools.accumulate(leaves[number], op, initial=left))
+            return _accumulate(op, leaves[number])
+        found = _accumulate(op, [left, *leaves[number]])
         return found if number == 0 else found[1:]
 
     return list(itertools.chain.from_iterable(leaves.map(accumulate)))
+
+
+def _accumulate(op: Callable[[_T, _T], _T], items: Sequence[_T]) -> list[_T]:
+    found = list(itertools.accumulate(items, op))
+    if len(found) < len(items):  # the end, for whoever iterates
+        raise RuntimeError("the op of scan() has raised StopIteration")
+    return found
 
 
 def sum(
@@ -215,7 +226,8 @@ def sum(
     >>> parallel.sum([1, 2, 3], map=float)
     6.0
     """
-    check_options("sum()", grain, schedule)
+    check_callable_option("sum()", "map", map)
+    grain = check_options("sum()", grain, schedule)
     nothing = builtins.sum((), start)  # which raises what is wrong with it
     leaves = Leaves(iterable, grain, schedule)
     if not leaves.count:

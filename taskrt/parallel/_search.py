@@ -7,7 +7,12 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from taskrt.parallel._blocks import Schedule, check_options, run_blocks
-from taskrt.parallel._calls import as_sliced
+from taskrt.parallel._calls import (
+    as_sliced,
+    block_of,
+    call_each,
+    check_callable_option,
+)
 from taskrt.parallel._leaves import Leaves
 from taskrt.parallel._missing import MISSING, Missing
 
@@ -27,7 +32,7 @@ def filter(
 
     pred      None: the items that are true themselves
     grain     the most items in a block, 1 or more; None: what takes 50 microseconds
-    schedule  as for `for_range`
+    schedule  as for `for_each`
 
     Raises the error of pred, of the first block where there are several; TypeError and
     ValueError for wrong options; Cancelled. A suspension point and a checkpoint; any
@@ -37,12 +42,17 @@ def filter(
     >>> parallel.filter(str.isupper, "Read The Docs")
     ['R', 'T', 'D']
     """
-    check_options("filter()", grain, schedule)
+    check_callable_option("filter()", "pred", pred)
+    grain = check_options("filter()", grain, schedule)
     items = as_sliced(iterable)
     kept: list[tuple[int, list[_T]]] = []
 
     def body(low: int, high: int) -> None:
-        kept.append((low, list(builtins.filter(pred, items[low:high]))))
+        block = block_of(items, low, high)
+        if pred is None:
+            kept.append((low, [item for item in block if item]))
+        else:
+            kept.append((low, [item for item in block if pred(item)]))
 
     run_blocks(len(items), body, grain=grain, schedule=schedule)
     kept.sort(key=itemgetter(0))
@@ -68,8 +78,9 @@ def any(
     >>> parallel.any(range(100), map=lambda number: number > 90)
     True
     """
-    check_options("any()", grain, schedule)
-    return _find(builtins.any, iterable, map, grain, schedule)
+    check_callable_option("any()", "map", map)
+    grain = check_options("any()", grain, schedule)
+    return _find(True, iterable, map, grain, schedule)
 
 
 def all(
@@ -88,20 +99,19 @@ def all(
     >>> parallel.all(["a", "b", ""])
     False
     """
-    check_options("all()", grain, schedule)
-    return not _find(
-        lambda items: not builtins.all(items), iterable, map, grain, schedule
-    )
+    check_callable_option("all()", "map", map)
+    grain = check_options("all()", grain, schedule)
+    return not _find(False, iterable, map, grain, schedule)
 
 
 def _find(
-    decides: Callable[[Iterable[Any]], bool],
+    wanted: bool,
     iterable: Iterable[Any],
     map: Callable[[Any], object] | None,
     grain: int | None,
     schedule: Schedule,
 ) -> bool:
-    """Return whether one of the items decides."""
+    """Return whether one of the items is as true as is wanted."""
     items = as_sliced(iterable)
     first = len(items)  # block that has decided or failed; written under the GIL or not
     events: list[tuple[int, Exception | None]] = []
@@ -110,9 +120,8 @@ def _find(
         nonlocal first
         if low > first:
             return
-        block = items[low:high]
         try:
-            if not decides(block if map is None else builtins.map(map, block)):
+            if not _has(wanted, block_of(items, low, high), map):
                 return
             events.append((low, None))
         except Exception as error:
@@ -133,6 +142,18 @@ def _find(
     return True
 
 
+def _has(
+    wanted: bool, block: Iterable[Any], map: Callable[[Any], object] | None
+) -> bool:
+    """Return whether there is one."""
+    if map is None:
+        return builtins.any(block) if wanted else not builtins.all(block)
+    for item in block:  # noqa: SIM110  (StopIteration of map is no end)
+        if bool(map(item)) is wanted:
+            return True
+    return False
+
+
 def min(
     iterable: Iterable[_T],
     /,
@@ -146,7 +167,7 @@ def min(
 
     default   what there is to return if there are no items
     grain     items that are compared in one go, 1 or more; None: by their number
-    schedule  as for `for_range`
+    schedule  as for `for_each`
 
     Raises ValueError if there is neither an item nor a default, and else as `filter`. A
     suspension point and a checkpoint; any thread.
@@ -155,7 +176,8 @@ def min(
     >>> parallel.min([3, -2, 2], key=abs)
     -2
     """
-    check_options("min()", grain, schedule)
+    check_callable_option("min()", "key", key)
+    grain = check_options("min()", grain, schedule)
     leaves = Leaves(iterable, grain, schedule)
     found: _T | _D = _pick(builtins.min, "min()", leaves, key, default)
     return found
@@ -178,7 +200,8 @@ def max(
     >>> parallel.max(range(10), key=lambda number: number % 4)
     3
     """
-    check_options("max()", grain, schedule)
+    check_callable_option("max()", "key", key)
+    grain = check_options("max()", grain, schedule)
     leaves = Leaves(iterable, grain, schedule)
     found: _T | _D = _pick(builtins.max, "max()", leaves, key, default)
     return found
@@ -200,7 +223,7 @@ def _pick(
 
     def pick_keyed(number: int) -> tuple[Any, Any]:
         leaf = leaves[number]
-        keys = list(builtins.map(key, leaf))
+        keys = call_each(key, leaf)
         place = pick(range(len(leaf)), key=keys.__getitem__)
         return keys[place], leaf[place]
 

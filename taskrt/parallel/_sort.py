@@ -24,7 +24,12 @@ from typing import Any, TypeVar, overload
 from taskrt.parallel._array_sort import sort_array
 from taskrt.parallel._arrays import ArrayLike, is_array
 from taskrt.parallel._blocks import Schedule, check_options, run_blocks
-from taskrt.parallel._calls import as_sliced
+from taskrt.parallel._calls import (
+    as_sliced,
+    block_of,
+    call_each,
+    check_callable_option,
+)
 
 _T = TypeVar("_T")
 _A = TypeVar("_A", bound=ArrayLike)
@@ -78,7 +83,7 @@ def sort(
     key       what to compare instead of the item; called once for each, in parallel
     reverse   whether to sort downwards; items that compare equal keep their order, too
     grain     items of a part that one thread sorts, 1 or more; None: by their number
-    schedule  as for `for_range`
+    schedule  as for `for_each`
 
     The options of arrays, which take neither grain nor schedule:
 
@@ -103,6 +108,7 @@ def sort(
     >>> parallel.sort(["b", "A", "c"], key=str.lower, reverse=True)
     ['c', 'b', 'A']
     """
+    check_callable_option("sort()", "key", key)
     if is_array(iterable):
         if grain is not None or schedule != "auto":
             raise TypeError("sort(): arrays take neither grain= nor schedule=")
@@ -112,7 +118,7 @@ def sort(
             "sort(): axis, kind and out are options of NumPy arrays, and this is "
             f"{type(iterable).__name__!r}"
         )
-    check_options("sort()", grain, schedule)
+    grain = check_options("sort()", grain, schedule)
     items = as_sliced(iterable)
     alone = _sorts_alone(len(items), grain)
     if key is None:
@@ -122,7 +128,7 @@ def sort(
     keys: list[Any] = [None] * len(items)
 
     def call_key(low: int, high: int) -> None:
-        keys[low:high] = list(map(key, items[low:high]))
+        keys[low:high] = call_each(key, block_of(items, low, high))
 
     run_blocks(len(items), call_key, grain=grain, schedule=schedule)
     if alone:
@@ -145,7 +151,7 @@ def _sort_parts(
     schedule: Schedule,
 ) -> list[Any]:
     """Sort in parts; with keys, their places instead, which make no work for the GC."""
-    length = len(items)
+    length = len(items if keys is None else keys)
     size = grain or builtins.max(_PART_LEAST, -(-length // _PARTS_MOST))
     source: Sequence[Any] = items if keys is None else range(length)
     key = None if keys is None else keys.__getitem__
@@ -154,10 +160,11 @@ def _sort_parts(
     def sort_part(number: int) -> None:
         if reverse:  # all is turned round before and after, as by list.sort
             end = length - number * size
-            part = list(source[builtins.max(0, end - size) : end])
+            part = list(block_of(source, builtins.max(0, end - size), end))
             part.reverse()
         else:
-            part = list(source[number * size : (number + 1) * size])
+            low = number * size
+            part = list(block_of(source, low, builtins.min(low + size, length)))
         part.sort(key=key)
         parts[number] = part
 

@@ -290,6 +290,23 @@ assert numpys().threads == 2
 
 
 @pytest.mark.usefixtures("steerable")
+def test_calls_use_one_thread_while_the_process_ends() -> None:
+    script = """
+import atexit
+blas.share_pool()
+want = a @ a
+def check():
+    gangs = blas.statistics()["gangs"]
+    assert np.allclose(a @ a, want)
+    assert blas.statistics()["gangs"] == gangs
+    assert numpys().threads == 1
+    print("checked")
+atexit.register(check)
+"""
+    assert run(TWO + script) == "checked\n"
+
+
+@pytest.mark.usefixtures("steerable")
 @pytest.mark.parametrize("threads", ["1", "3"])
 def test_exit_in_the_middle_of_calls(threads: str) -> None:
     script = """

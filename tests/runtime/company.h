@@ -59,7 +59,7 @@ company_serve(void *arg)
         company_work_or_sleep(hand);
     }
     trt_worker_stop_searching(&hand->worker);
-    trt_fetch_sub_relaxed(&company.pool.running, 1);
+    trt_fetch_sub_relaxed(&company.pool.teams[TRT_DEFAULT].running, 1);
 }
 
 static inline void
@@ -69,7 +69,7 @@ company_open(unsigned count, unsigned masters)
     company.masters = masters;
     trt_store_relaxed(&company.stop, false);
     CHECK_EQ(trt_pool_init(&company.pool), 0);
-    trt_store_relaxed(&company.pool.running, count);
+    trt_store_relaxed(&company.pool.teams[TRT_DEFAULT].running, count);
     for (unsigned i = 0; i < count; i++) {
         struct hand *hand = &company.hands[i];
         const trt_worker_kind kind = i < masters ? TRT_WORKER_MAIN : TRT_WORKER_POOL;
@@ -102,7 +102,7 @@ company_close(void)
         CHECK_EQ(hand->crew.active, 0);
         trt_counters_add_to(&hand->worker.counters, &sum);
     }
-    CHECK_EQ(trt_load_relaxed(&company.pool.sleep.word), 0);
+    CHECK_EQ(trt_load_relaxed(&company.pool.teams[TRT_DEFAULT].sleep.word), 0);
     for (unsigned i = 0; i < company.count; i++) {
         trt_crew_destroy(&company.hands[i].crew);
         trt_worker_destroy(&company.hands[i].worker);

@@ -163,7 +163,8 @@ check_meetings(unsigned size, int count, bool asleep)
     company_open(size, 1);
     for (int i = 0; i < count; i++) {
         unsigned turns = 0;
-        while (asleep && trt_sleep_sleeping(&company.pool.sleep) < size - 1) {
+        while (asleep &&
+               trt_sleep_sleeping(&company.pool.teams[TRT_DEFAULT].sleep) < size - 1) {
             check_spin(&turns);
         }
         struct meeting meeting = {.size = size, .random = check_random(&random, 1000)};

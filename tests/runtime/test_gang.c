@@ -57,7 +57,7 @@ open_house(unsigned count)
     trt_store_relaxed(&house.stop, false);
     trt_store_relaxed(&house.taken, 0);
     trt_store_relaxed(&house.returns, 0);
-    trt_store_relaxed(&house.pool.running, count);
+    trt_store_relaxed(&house.pool.teams[TRT_DEFAULT].running, count);
     for (unsigned i = 0; i < count; i++) {
         CHECK_EQ(trt_worker_init(&house.workers[i], &house.pool, TRT_WORKER_POOL), 0);
     }
@@ -107,7 +107,7 @@ static void
 wait_until_asleep(unsigned count)
 {
     unsigned turns = 0;
-    while (trt_sleep_sleeping(&house.pool.sleep) < count) {
+    while (trt_sleep_sleeping(&house.pool.teams[TRT_DEFAULT].sleep) < count) {
         check_spin(&turns);
     }
 }
@@ -298,11 +298,12 @@ test_duty_of_a_drafted_worker_is_passed_on(void)
     trt_parker_init(&falling_gang.parker);
     CHECK(trt_worker_search(&worker));
     CHECK_EQ(trt_worker_push(&worker, &house), 0);
-    CHECK_EQ(trt_sleep_sleeping(&house.pool.sleep), 1); /* so it has woken nobody */
+    CHECK_EQ(trt_sleep_sleeping(&house.pool.teams[TRT_DEFAULT].sleep),
+             1); /* so it has woken nobody */
     falling = &worker;
-    trt_store_relaxed(&house.pool.sleep.told, draft_falling);
+    trt_store_relaxed(&house.pool.teams[TRT_DEFAULT].sleep.told, draft_falling);
     CHECK_EQ(trt_worker_sleep(&worker, TRT_FOREVER, false, NULL), TRT_PARK_NOTIFIED);
-    trt_store_relaxed(&house.pool.sleep.told, NULL);
+    trt_store_relaxed(&house.pool.teams[TRT_DEFAULT].sleep.told, NULL);
     CHECK_EQ(trt_load_relaxed(&falling_gang.left), 0);
     CHECK_EQ(trt_load_relaxed(&house.taken), 1);
     trt_parker_destroy(&falling_gang.parker);

@@ -37,6 +37,53 @@ test_empty(void)
     trt_injector_destroy(&q);
 }
 
+/* Out of turn: only from the two ends. */
+static void
+test_ends_can_be_removed(void)
+{
+    int a, b, c;
+    trt_injector q;
+    trt_injector_init(&q);
+    CHECK(!trt_injector_remove(&q, &a));
+    CHECK_EQ(trt_injector_push(&q, &a), 0);
+    CHECK_EQ(trt_injector_push(&q, &b), 0);
+    CHECK_EQ(trt_injector_push(&q, &c), 0);
+    CHECK(!trt_injector_remove(&q, &b));
+    CHECK(trt_injector_remove(&q, &c));
+    CHECK(!trt_injector_remove(&q, &c));
+    CHECK(trt_injector_remove(&q, &a));
+    CHECK(trt_injector_pop(&q) == &b);
+    CHECK_EQ(trt_injector_push(&q, &c), 0);
+    CHECK(trt_injector_remove(&q, &c));
+    CHECK_EQ(trt_injector_size(&q), 0);
+    trt_injector_destroy(&q);
+}
+
+static bool
+is_zero(void *item)
+{
+    return *(int *)item == 0;
+}
+
+static void
+test_oldest_is_taken_if_it_is_unwanted(void)
+{
+    int items[] = {0, 0, 1, 0};
+    trt_injector q;
+    trt_injector_init(&q);
+    CHECK(trt_injector_pop_if(&q, is_zero) == NULL);
+    for (int i = 0; i < 4; i++) {
+        CHECK_EQ(trt_injector_push(&q, &items[i]), 0);
+    }
+    CHECK(trt_injector_pop_if(&q, is_zero) == &items[0]);
+    CHECK(trt_injector_pop_if(&q, is_zero) == &items[1]);
+    CHECK(trt_injector_pop_if(&q, is_zero) == NULL);
+    CHECK_EQ(trt_injector_size(&q), 2);
+    CHECK(trt_injector_pop(&q) == &items[2]);
+    CHECK(trt_injector_pop_if(&q, is_zero) == &items[3]);
+    trt_injector_destroy(&q);
+}
+
 /* With the oldest item at every place of the ring when it grows. */
 static void
 test_growth_keeps_items_and_order(void)
@@ -198,6 +245,8 @@ main(int argc, char **argv)
     check_begin(argc, argv);
     RUN(test_smoke);
     RUN(test_empty);
+    RUN(test_ends_can_be_removed);
+    RUN(test_oldest_is_taken_if_it_is_unwanted);
     RUN(test_growth_keeps_items_and_order);
     RUN(test_one_to_one);
     RUN(test_one_to_many);

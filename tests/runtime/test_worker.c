@@ -17,7 +17,7 @@ static void
 open_house(struct house *house, uint64_t items)
 {
     CHECK_EQ(trt_pool_init(&house->pool), 0);
-    trt_store_relaxed(&house->pool.running, 1);
+    trt_store_relaxed(&house->pool.teams[TRT_DEFAULT].running, 1);
     CHECK_EQ(trt_worker_init(&house->sleeper, &house->pool, TRT_WORKER_MAIN), 0);
     CHECK_EQ(trt_worker_init(&house->pusher, &house->pool, TRT_WORKER_FOREIGN), 0);
     trt_store_relaxed(&house->taken, 0);
@@ -27,8 +27,8 @@ open_house(struct house *house, uint64_t items)
 static void
 close_house(struct house *house)
 {
-    CHECK(trt_load_relaxed(&house->pool.light_sleeper) == NULL);
-    CHECK_EQ(trt_load_relaxed(&house->pool.sleep.word), 0);
+    CHECK(trt_load_relaxed(&house->pool.teams[TRT_DEFAULT].light_sleeper) == NULL);
+    CHECK_EQ(trt_load_relaxed(&house->pool.teams[TRT_DEFAULT].sleep.word), 0);
     trt_worker_destroy(&house->sleeper);
     trt_worker_destroy(&house->pusher);
     trt_pool_destroy(&house->pool);
@@ -83,8 +83,8 @@ static bool asked;
 static bool
 refuse(trt_worker *w)
 {
-    CHECK(trt_load_relaxed(&w->pool->light_sleeper) == w);
-    CHECK_EQ(trt_sleep_sleeping(&w->pool->sleep), 0);
+    CHECK(trt_load_relaxed(&w->pool->teams[TRT_DEFAULT].light_sleeper) == w);
+    CHECK_EQ(trt_sleep_sleeping(&w->pool->teams[TRT_DEFAULT].sleep), 0);
     asked = true;
     return false;
 }
@@ -118,11 +118,11 @@ test_rouse_wakes_once(void)
 {
     struct house house;
     open_house(&house, 0);
-    CHECK(!trt_pool_rouse(&house.pool));
-    trt_store_relaxed(&house.pool.light_sleeper, &house.sleeper);
-    trt_pool_rouse(&house.pool);
-    CHECK(trt_load_relaxed(&house.pool.light_sleeper) == NULL);
-    CHECK(!trt_pool_rouse(&house.pool));
+    CHECK(!trt_team_rouse(&house.pool.teams[TRT_DEFAULT]));
+    trt_store_relaxed(&house.pool.teams[TRT_DEFAULT].light_sleeper, &house.sleeper);
+    trt_team_rouse(&house.pool.teams[TRT_DEFAULT]);
+    CHECK(trt_load_relaxed(&house.pool.teams[TRT_DEFAULT].light_sleeper) == NULL);
+    CHECK(!trt_team_rouse(&house.pool.teams[TRT_DEFAULT]));
     CHECK_EQ(trt_parker_park(&house.sleeper.parker, TRT_FOREVER), TRT_PARK_NOTIFIED);
     close_house(&house);
 }

@@ -18,7 +18,7 @@ static void
 wake(trt_strands *home)
 {
     trt_crew *const crew = (trt_crew *)home; /* its first member */
-    if (trt_sleep_notify(&crew->worker->pool->sleep)) {
+    if (trt_sleep_notify(&crew->worker->pool->teams[TRT_DEFAULT].sleep)) {
         trt_count(&crew->worker->counters.wakes);
     }
 }
@@ -27,7 +27,8 @@ void
 trt_crew_init(trt_crew *crew, trt_worker *w,
               void (*call)(trt_crew *crew, trt_strand *s))
 {
-    trt_strands_init(&crew->strands, &w->frames, &w->pool->sleep.word, wake);
+    trt_strands_init(&crew->strands, &w->frames,
+                     &w->pool->teams[TRT_DEFAULT].sleep.word, wake);
     crew->worker = w;
     crew->ready = NULL;
     crew->active = 0;
@@ -186,7 +187,7 @@ trt_crew_is_needed(const trt_crew *crew)
     }
     size_t count;
     trt_worker *const *table = trt_pool_workers(w->pool, &count);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; w->team->steals && i < count; i++) {
         if (table[i] != w && trt_load_relaxed(&table[i]->frames)) {
             return true;
         }

@@ -79,22 +79,54 @@ trt_injector_push(trt_injector *q, void *item)
     return error;
 }
 
+/* The queue is not empty. */
+static void
+drop_oldest_locked(trt_injector *q)
+{
+    q->first = (q->first + 1) & (q->capacity - 1);
+    trt_store_relaxed(&q->size, trt_load_relaxed(&q->size) - 1);
+}
+
 void *
-trt_injector_pop(trt_injector *q)
+trt_injector_pop_if(trt_injector *q, bool (*unwanted)(void *item))
 {
     if (trt_injector_size(q) == 0) {
         return NULL;
     }
     void *item = NULL;
     trt_mutex_lock(&q->lock);
-    const size_t size = trt_load_relaxed(&q->size);
-    if (size > 0) {
-        item = *slot_locked(q, 0);
-        q->first = (q->first + 1) & (q->capacity - 1);
-        trt_store_relaxed(&q->size, size - 1);
+    if (trt_load_relaxed(&q->size) > 0) {
+        void *const oldest = *slot_locked(q, 0);
+        if (!unwanted || unwanted(oldest)) {
+            item = oldest;
+            drop_oldest_locked(q);
+        }
     }
     trt_mutex_unlock(&q->lock);
     return item;
+}
+
+void *
+trt_injector_pop(trt_injector *q)
+{
+    return trt_injector_pop_if(q, NULL);
+}
+
+bool
+trt_injector_remove(trt_injector *q, const void *item)
+{
+    bool found = false;
+    trt_mutex_lock(&q->lock);
+    const size_t size = trt_load_relaxed(&q->size);
+    if (size > 0 && *slot_locked(q, size - 1) == item) {
+        trt_store_relaxed(&q->size, size - 1);
+        found = true;
+    } else if (size > 0 && *slot_locked(q, 0) == item) {
+        drop_oldest_locked(q);
+        found = true;
+    }
+    trt_mutex_unlock(&q->lock);
+    return found;
 }
 
 size_t

@@ -13,6 +13,7 @@
 #include "os/atomics.h"
 #include "os/thread.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Items are pointers other than NULL. */
@@ -40,6 +41,13 @@ int trt_injector_push(trt_injector *q, void *item);
 /* Take the oldest item; NULL if there is none. Any thread. An item whose push returned
  * before this was called, on this thread or by an order the caller made, is seen. */
 void *trt_injector_pop(trt_injector *q);
+
+/* Take the oldest item if `unwanted`, which is called under the lock, says so of it;
+ * NULL otherwise. Any thread. */
+void *trt_injector_pop_if(trt_injector *q, bool (*unwanted)(void *item));
+
+/* Take this item out if it is the newest or the oldest. Whether it was. Any thread. */
+bool trt_injector_remove(trt_injector *q, const void *item);
 
 /* How many items there are, or were a moment ago. Any thread, no lock. */
 size_t trt_injector_size(const trt_injector *q);

@@ -362,8 +362,8 @@ take_workers_locked(trt_hall *hall, trt_pool *pool, trt_gang *gang, uint32_t mos
     const uint32_t met = call_lounge_locked(hall, &order, most);
     uint32_t woken = 0;
     if (pool && met < most) {
-        woken = (uint32_t)trt_sleep_draft(&pool->sleep, most - met, drafted,
-                                          mark_drafted, &order);
+        woken = (uint32_t)trt_sleep_draft(&pool->teams[TRT_DEFAULT].sleep, most - met,
+                                          drafted, mark_drafted, &order);
     }
     if (met + woken > 0) {
         changed_locked(hall);
@@ -382,7 +382,7 @@ take_workers_locked(trt_hall *hall, trt_pool *pool, trt_gang *gang, uint32_t mos
 static bool
 are_coming(trt_hall *hall, trt_pool *pool)
 {
-    return trt_sleep_searching(&pool->sleep) > 0 ||
+    return trt_sleep_searching(&pool->teams[TRT_DEFAULT].sleep) > 0 ||
            trt_load_relaxed(&hall->leaving) > 0;
 }
 

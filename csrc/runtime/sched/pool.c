@@ -19,6 +19,29 @@ table_create(size_t capacity)
     return table;
 }
 
+static int
+team_init(trt_team *team, bool steals)
+{
+    const int error = trt_sleep_init(&team->sleep, TRT_POOL_MAX_THREADS + 1);
+    if (error) {
+        return error;
+    }
+    trt_injector_init(&team->injector);
+    trt_poller_init(&team->poller);
+    trt_store_relaxed(&team->running, 0);
+    trt_store_relaxed(&team->light_sleeper, NULL);
+    team->steals = steals;
+    return 0;
+}
+
+static void
+team_destroy(trt_team *team)
+{
+    trt_poller_destroy(&team->poller);
+    trt_injector_destroy(&team->injector);
+    trt_sleep_destroy(&team->sleep);
+}
+
 int
 trt_pool_init(trt_pool *pool)
 {
@@ -26,21 +49,21 @@ trt_pool_init(trt_pool *pool)
     if (!table) {
         return -ENOMEM;
     }
-    trt_injector_init(&pool->injector);
-    /* Foreign threads never sleep as workers do, but they have an index like all. */
-    const int error = trt_sleep_init(&pool->sleep, TRT_POOL_MAX_THREADS + 1);
-    if (error) {
-        goto fail;
+    int ready = 0, error = 0;
+    for (; ready < TRT_TEAMS; ready++) {
+        error = team_init(&pool->teams[ready], ready == TRT_DEFAULT);
+        if (error) {
+            goto fail;
+        }
     }
     trt_mutex_init(&pool->lock);
-    trt_poller_init(&pool->poller);
-    trt_store_relaxed(&pool->running, 0);
-    trt_store_relaxed(&pool->light_sleeper, NULL);
     trt_store_relaxed(&pool->table, table);
     return 0;
 
 fail:
-    trt_injector_destroy(&pool->injector);
+    while (ready > 0) {
+        team_destroy(&pool->teams[--ready]);
+    }
     free(table);
     return error;
 }
@@ -48,14 +71,14 @@ fail:
 void
 trt_pool_destroy(trt_pool *pool)
 {
-    trt_poller_destroy(&pool->poller);
     for (trt_table *table = trt_load_relaxed(&pool->table); table;) {
         trt_table *const older = table->older;
         free(table);
         table = older;
     }
-    trt_sleep_destroy(&pool->sleep);
-    trt_injector_destroy(&pool->injector);
+    for (int team = 0; team < TRT_TEAMS; team++) {
+        team_destroy(&pool->teams[team]);
+    }
     trt_mutex_destroy(&pool->lock);
 }
 
@@ -95,5 +118,16 @@ trt_pool_enter(trt_pool *pool, trt_worker *w)
         trt_store_release(&table->count, count + 1);
     }
     trt_mutex_unlock(&pool->lock);
+    return error;
+}
+
+int
+trt_pool_post(trt_pool *pool, void *item)
+{
+    trt_team *const team = &pool->teams[TRT_INTERACTIVE];
+    const int error = trt_injector_push(&team->injector, item);
+    if (!error) {
+        trt_team_notify(team);
+    }
     return error;
 }

@@ -1,5 +1,10 @@
-/* What the workers of one process share: the sleep word, the injector, the table of
- * workers.
+/* What the workers of one process share: the table of workers, and for each team of
+ * them the sleep word, the injector and the poller.
+ *
+ * There are two teams. The threads of the default one take what is in the deques, their
+ * own and those of all other workers. Those of the interactive one take from their
+ * injector alone, so what they run is never behind what others have spawned. README.md
+ * has what must hold.
  *
  * The pool starts no thread: the binding does, since a thread that runs Python is set
  * up there. A pool is created at the first spawn and is never freed while another
@@ -35,17 +40,26 @@ typedef struct trt_table {
     trt_worker *workers[];
 } trt_table;
 
-typedef struct trt_pool {
+/* Places of the teams in a pool. */
+enum { TRT_DEFAULT, TRT_INTERACTIVE, TRT_TEAMS };
+
+/* The workers that take work from the same places. */
+struct trt_team {
     trt_sleep sleep;
     trt_injector injector;
     trt_poller poller;
-    trt_mutex lock; /* guards growth of the table; nothing is taken inside */
-    _Atomic(trt_table *) table; /* written under the lock; [table-grow] publishes it */
-    _Atomic(size_t) running;    /* threads that take work now: main and pool threads.
-                                 * Written by them, read by searchers as a hint. */
+    _Atomic(size_t) running; /* threads that take work now. Written by them, read by
+                              * searchers as a hint. */
     /* Who sleeps for tasks alone, or NULL: see trt_worker_sleep_for_tasks. Its owner
      * writes itself, anybody NULL. */
     _Atomic(trt_worker *) light_sleeper;
+    bool steals; /* from deques, and children of native code; constant */
+};
+
+typedef struct trt_pool {
+    trt_team teams[TRT_TEAMS];
+    trt_mutex lock; /* guards growth of the table; nothing is taken inside */
+    _Atomic(trt_table *) table; /* written under the lock; [table-grow] publishes it */
 } trt_pool;
 
 /* Prepare an empty pool. Returns 0, or a negative errno with nothing to undo. */
@@ -73,25 +87,32 @@ trt_pool_workers(trt_pool *pool, size_t *count)
 /* Wake the light sleeper if there is one. Any thread, after it has made something to do
  * visible and a light barrier. True if it has. */
 static inline bool
-trt_pool_rouse(trt_pool *pool)
+trt_team_rouse(trt_team *team)
 {
-    trt_worker *w = trt_load_relaxed(&pool->light_sleeper);
-    return w && trt_cas_relaxed(&pool->light_sleeper, &w, NULL) &&
+    trt_worker *w = trt_load_relaxed(&team->light_sleeper);
+    return w && trt_cas_relaxed(&team->light_sleeper, &w, NULL) &&
            trt_parker_unpark(&w->parker);
 }
 
-/* Tell those who sleep that something has become visible which anybody can do: one
- * worker, as trt_sleep_notify does, and the light sleeper. Any thread, after each push.
- * How many it has woken, 0 to 2. */
+/* Tell those who sleep that something has become visible which any of the team can do:
+ * one worker, as trt_sleep_notify does, and the light sleeper. Any thread, after each
+ * push. How many it has woken, 0 to 2. */
+static inline unsigned
+trt_team_notify(trt_team *team)
+{
+    const unsigned woken = trt_sleep_notify(&team->sleep);
+    return woken + trt_team_rouse(team);
+}
+
+/* The same for the default team: after a push on a deque, or on its injector. */
 static inline unsigned
 trt_pool_notify(trt_pool *pool)
 {
-    const unsigned woken = trt_sleep_notify(&pool->sleep);
-    return woken + trt_pool_rouse(pool);
+    return trt_team_notify(&pool->teams[TRT_DEFAULT]);
 }
 
-/* Make `item` available to all workers and wake one if that is needed. Owner of `w`.
- * Returns 0 or -ENOMEM, then nothing has happened. */
+/* Make `item` available to the default team and wake one if that is needed. Owner of
+ * `w`. Returns 0 or -ENOMEM, then nothing has happened. */
 static inline int
 trt_worker_push(trt_worker *w, void *item)
 {
@@ -107,11 +128,23 @@ trt_worker_push(trt_worker *w, void *item)
 
 /* How many threads take work and do not sleep; a hint. */
 static inline size_t
-trt_pool_awake(trt_pool *pool)
+trt_team_awake(const trt_team *team)
 {
-    const size_t running = trt_load_relaxed(&pool->running);
-    const size_t sleeping = trt_sleep_sleeping(&pool->sleep);
+    const size_t running = trt_load_relaxed(&team->running);
+    const size_t sleeping = trt_sleep_sleeping(&team->sleep);
     return running > sleeping ? running - sleeping : 1;
 }
+
+/* How many of those are on the stack of sleepers, or sleep lightly; a hint. */
+static inline size_t
+trt_team_sleeping(const trt_team *team)
+{
+    return trt_sleep_sleeping(&team->sleep) +
+           (trt_load_relaxed(&team->light_sleeper) != NULL);
+}
+
+/* Hand an item to the interactive team, in the order of arrival. Any thread. Returns 0
+ * or -ENOMEM, then nothing has happened. */
+int trt_pool_post(trt_pool *pool, void *item);
 
 #endif

@@ -17,7 +17,9 @@ enum {
 int
 trt_worker_init(trt_worker *w, trt_pool *pool, trt_worker_kind kind)
 {
-    *w = (trt_worker){.pool = pool, .kind = kind, .takes_injected = true};
+    const int team = kind == TRT_WORKER_INTERACTIVE ? TRT_INTERACTIVE : TRT_DEFAULT;
+    *w = (trt_worker){
+        .pool = pool, .team = &pool->teams[team], .kind = kind, .takes_injected = true};
     int error = trt_deque_init(&w->deque, DEQUE_LOG2);
     if (error) {
         return error;
@@ -111,7 +113,7 @@ bool
 trt_worker_search(trt_worker *w)
 {
     if (!w->searching) {
-        w->searching = trt_sleep_try_search(&w->pool->sleep, trt_pool_awake(w->pool));
+        w->searching = trt_sleep_try_search(&w->team->sleep, trt_team_awake(w->team));
     }
     return w->searching;
 }
@@ -141,45 +143,79 @@ trt_worker_stop_searching(trt_worker *w)
 {
     if (w->searching) {
         w->searching = false;
-        trt_sleep_found(&w->pool->sleep);
+        trt_sleep_found(&w->team->sleep);
     }
 }
 
-void *
-trt_worker_take(trt_worker *w)
+/* Order of search of the default team. */
+static void *
+take_anywhere(trt_worker *w)
 {
-    trt_pool *const pool = w->pool;
+    trt_injector *const injector = &w->team->injector;
     void *item = NULL;
     if (++w->tick % INJECTOR_PERIOD == 0 && w->takes_injected) {
-        item = trt_injector_pop(&pool->injector);
+        item = trt_injector_pop(injector);
     }
     if (!item) {
-        item = trt_deque_pop(&w->deque);
+        item = w->refuses_own ? steal_from(w, w->refused) : trt_deque_pop(&w->deque);
     }
     if (!item && w->takes_injected) {
-        item = trt_injector_pop(&pool->injector);
+        item = trt_injector_pop(injector);
     }
     if (!item) {
         trt_worker_search(w);
         item = steal(w);
     }
+    return item;
+}
+
+/* The same of the interactive one. */
+static void *
+take_posted(trt_worker *w)
+{
+    void *const item = trt_injector_pop(&w->team->injector);
+    if (item) {
+        return item;
+    }
+    trt_worker_search(w);
+    return trt_injector_pop(&w->team->injector);
+}
+
+void *
+trt_worker_take(trt_worker *w)
+{
+    void *const item = w->team->steals ? take_anywhere(w) : take_posted(w);
     if (item) {
         trt_worker_stop_searching(w);
     }
     return item;
 }
 
+static bool
+sees_injected(const trt_worker *w)
+{
+    return w->takes_injected && trt_injector_size(&w->team->injector) > 0;
+}
+
+bool
+trt_worker_has_at_hand(trt_worker *w)
+{
+    return sees_injected(w) ||
+           (w->team->steals && !w->refuses_own && trt_deque_size(&w->deque) > 0);
+}
+
 bool
 trt_worker_sees_tasks(trt_worker *w)
 {
     if (!trt_inbox_is_empty(&w->inbox) || !trt_inbox_is_empty(&w->strand_inbox) ||
-        (w->takes_injected && trt_injector_size(&w->pool->injector) > 0)) {
+        sees_injected(w)) {
         return true;
     }
     size_t count;
     trt_worker *const *table = trt_pool_workers(w->pool, &count);
-    for (size_t i = 0; i < count; i++) {
-        if (trt_deque_offers(&table[i]->deque, table[i] == w ? 0 : w->refused)) {
+    for (size_t i = 0; w->team->steals && i < count; i++) {
+        const bool takes_all = table[i] == w && !w->refuses_own;
+        if (trt_deque_offers(&table[i]->deque, takes_all ? 0 : w->refused)) {
             return true;
         }
     }
@@ -216,14 +252,14 @@ sees_frames(trt_worker *w)
 bool
 trt_worker_sees_work(trt_worker *w)
 {
-    return trt_worker_sees_tasks(w) || sees_frames(w);
+    return trt_worker_sees_tasks(w) || (w->team->steals && sees_frames(w));
 }
 
 void
-trt_worker_need_poller(trt_pool *pool)
+trt_worker_need_poller(trt_team *team)
 {
-    if (!trt_load_seq_cst(&pool->poller.held)) { /* [poller-waits] */
-        trt_pool_notify(pool);
+    if (!trt_load_seq_cst(&team->poller.held)) { /* [poller-waits] */
+        trt_team_notify(team);
     }
 }
 
@@ -231,7 +267,7 @@ trt_worker_need_poller(trt_pool *pool)
 static enum trt_park_result
 park(trt_worker *w, uint64_t deadline_ns, bool signals)
 {
-    trt_poller *const poller = &w->pool->poller;
+    trt_poller *const poller = &w->team->poller;
     const bool holds = trt_poller_try_hold(poller);
     const bool polls =
         holds && trt_parker_watch(&w->parker, trt_poller_fd(poller)) == 0;
@@ -258,10 +294,10 @@ serve_gang(trt_worker *w, bool found)
 {
     w->searching = false; /* a draft counts nobody as a searcher */
     if (found) {
-        trt_pool_notify(w->pool); /* as S2: who brought it may count on its search */
+        trt_team_notify(w->team); /* as S2: who brought it may count on its search */
     }
-    if (trt_load_seq_cst(&w->pool->poller.waits) > 0) { /* [poller-waits] */
-        trt_worker_need_poller(w->pool);
+    if (trt_load_seq_cst(&w->team->poller.waits) > 0) { /* [poller-waits] */
+        trt_worker_need_poller(w->team);
     }
     return trt_gang_serve(w) || found;
 }
@@ -273,7 +309,7 @@ static bool
 sleep_once(trt_worker *w, uint64_t deadline_ns, bool signals,
            bool (*asleep)(trt_worker *), enum trt_park_result *why)
 {
-    trt_sleep *const sleep = &w->pool->sleep;
+    trt_sleep *const sleep = &w->team->sleep;
     bool nudged = false;
     *why = TRT_PARK_NOTIFIED;
     trt_sleep_announce(sleep, w->index, &w->parker, w->searching); /* G1, G2 */
@@ -302,10 +338,10 @@ trt_worker_sleep(trt_worker *w, uint64_t deadline_ns, bool signals,
     while (sleep_once(w, deadline_ns, signals, asleep, &why)) {
     }
     if (trt_gang_settle(w)) {
-        trt_sleep_tell(&w->pool->sleep);
+        trt_sleep_tell(&w->team->sleep);
     }
-    if (!w->searching && trt_load_seq_cst(&w->pool->poller.waits) > 0) {
-        trt_worker_need_poller(w->pool); /* a searcher's place is taken by S2 or G3 */
+    if (!w->searching && trt_load_seq_cst(&w->team->poller.waits) > 0) {
+        trt_worker_need_poller(w->team); /* a searcher's place is taken by S2 or G3 */
     }
     return why;
 }
@@ -316,16 +352,16 @@ trt_worker_sleep_for_tasks(trt_worker *w, uint64_t deadline_ns, bool signals,
 {
     enum trt_park_result why = TRT_PARK_NOTIFIED;
     TRT_ASSERT(!w->searching);
-    trt_store_relaxed(&w->pool->light_sleeper, w);
+    trt_store_relaxed(&w->team->light_sleeper, w);
     trt_barrier_heavy(); /* [asym-fence] as G2: of a push and this, one sees the other
                           */
     if (!trt_worker_sees_tasks(w) && (!asleep || asleep(w))) {
         trt_count(&w->counters.sleeps);
         why = park(w, deadline_ns, signals);
     }
-    trt_store_relaxed(&w->pool->light_sleeper, NULL);
-    if (trt_load_seq_cst(&w->pool->poller.waits) > 0) { /* [poller-waits] */
-        trt_worker_need_poller(w->pool);
+    trt_store_relaxed(&w->team->light_sleeper, NULL);
+    if (trt_load_seq_cst(&w->team->poller.waits) > 0) { /* [poller-waits] */
+        trt_worker_need_poller(w->team);
     }
     return why;
 }
@@ -335,7 +371,8 @@ trt_worker_hand_over(trt_worker *w)
 {
     void *item;
     while ((item = trt_deque_pop(&w->deque)) != NULL) {
-        const int error = trt_injector_push(&w->pool->injector, item);
+        const int error =
+            trt_injector_push(&w->pool->teams[TRT_DEFAULT].injector, item);
         if (error) {
             /* It was the newest entry, and pushing back needs no new space. */
             const int again = trt_deque_push(&w->deque, item);
