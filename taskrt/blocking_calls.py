@@ -227,7 +227,7 @@ class _Pool:
         with self._lock:
             return (
                 isinstance(error, RuntimeError)
-                and runtime._exiting.is_set()
+                and runtime._exiting
                 and not call.taken
                 and call not in self._queue
             )

@@ -36,7 +36,7 @@ set_num_threads = _core.set_num_threads
 thread_id = _core.thread_id
 
 # The process exits. Python 3.12 starts no thread any more then, while tasks still run.
-_exiting = threading.Event()
+_exiting = False
 
 # Called before the runtime ends: by what starts tasks by itself.
 _before_end: list[Callable[[], None]] = []
@@ -180,7 +180,8 @@ def _stop_serving(for_good: bool = False) -> bool:
 
 
 def _at_exit(late: bool) -> None:
-    _exiting.set()
+    global _exiting  # an Event would keep its lock if Ctrl-C ended its set()
+    _exiting = True
     _stop_starting()
     try:
         _core._at_exit(late)

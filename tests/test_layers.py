@@ -49,7 +49,9 @@ def test_runtime_file_includes_only_what_lies_below(path: Path) -> None:
 @pytest.mark.parametrize("path", c_files("csrc/kernels"), ids=shown)
 def test_kernel_includes_only_kernels_and_the_public_header(path: Path) -> None:
     for name in own_includes(path):
-        if name != "taskrt_native.h":
+        if name == "os/atomics.h":
+            assert path.name == "scratch.c"  # which keeps memory for other threads
+        elif name != "taskrt_native.h":
             assert name.startswith("kernels/"), name
             assert (ROOT / "csrc" / name).is_file(), name
 

@@ -57,7 +57,7 @@ trt_py_set_error(PyObject *exception)
 
 /* Whether a quarter of the recursion allowed on this stack is still unused. */
 static inline bool
-trt_py_recursion_has_room(PyThreadState *tstate)
+trt_py_recursion_has_room(const PyThreadState *tstate)
 {
 #if PY_VERSION_HEX >= 0x030C0000
 #ifdef TRT_PY_C_RECURSION_LIMIT

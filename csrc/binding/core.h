@@ -119,6 +119,11 @@ enum { ITEM_FOREIGN = 1 };
  * then those named by `kwnames`. Copies the current context. NULL with MemoryError. */
 TaskObject *task_new(PyObject *fn, PyObject *const *args, Py_ssize_t nargs,
                      PyObject *kwnames);
+/* Slots of the type. */
+int task_traverse(TaskObject *self, visitproc visit, void *arg);
+int task_clear(TaskObject *self);
+void task_finalize(PyObject *op);
+void task_dealloc(TaskObject *self);
 /* The task's number, given when first asked for. */
 uint64_t task_id(TaskObject *task);
 /* The task's name, made up if it has none. New reference or NULL. */
@@ -161,7 +166,8 @@ task_from_item(void *item)
 
 /* Drop the queue's entry of a task that this worker has claimed, and others that are
  * stale, as far as they come to hand. Owner. */
-void entries_drop(Worker *w, TaskObject *task);
+static inline void entries_drop(Worker *w, TaskObject *task);
+void entries_drop_slow(Worker *w, TaskObject *task);
 /* Drop stale entries from the end that nobody pops. Owner, now and then. */
 void entries_tidy_oldest(Worker *w);
 /* The same of the interactive team's. Any thread. */
@@ -177,33 +183,7 @@ void task_conclude(TaskObject *task, enum trt_task_state final, PyObject *result
 /* Cancel a pending task, unless somebody has claimed it. */
 bool task_cancel_pending(TaskObject *task);
 
-/* ---- context (context.c) --------------------------------------------------------- */
-
-/* What belongs to a stack but is kept by thread: taken off while the stack waits and
- * others run. asyncio's running loop, and the hooks for asynchronous generators. */
-typedef struct Suspended {
-    PyObject *loop, *firstiter, *finalizer; /* owned, or NULL */
-    uint32_t blocking;                      /* regions, see blocking.c */
-} Suspended;
-
-/* What a task's frame replaces in the thread state, to be put back when it ends. */
-typedef struct Surroundings {
-    PyObject *context;        /* the one before, owned, unless `entered` */
-    _PyErr_StackItem handled; /* an empty stack of exceptions being handled */
-    _PyErr_StackItem *outer_handled;
-    Suspended suspended; /* of the stack beneath */
-    bool entered;
-} Surroundings;
-
-/* Enter the surroundings of `task`. Returns 0, or −1 with an error set and nothing
- * done. */
-int context_enter(PyThreadState *tstate, TaskObject *task, Surroundings *saved);
-/* Leave them again; keeps the error that may be set. */
-void context_leave(PyThreadState *tstate, TaskObject *task, Surroundings *saved);
-void context_suspend(PyThreadState *tstate, Suspended *suspended);
-/* Put it back; keeps the error that may be set. */
-void context_resume(Suspended *suspended);
-
+#include "context.h"
 #include "park.h"
 
 /* ---- waiting, from Python ------------------------------------------------------- */
@@ -257,7 +237,8 @@ void hub_look_outside(Worker *w);
 bool hub_leaves_work_to_nobody(Worker *w);
 /* Whether tasks that were run as calls have kept a ready fiber waiting for long; looks
  * at the timers and outside for that. */
-bool hub_owes_turn(Worker *w);
+static inline bool hub_owes_turn(Worker *w);
+bool hub_owes_turn_slow(Worker *w);
 /* Give others a turn at the interpreter now and then, on behalf of tasks that never
  * reach the evaluation loop. */
 void hub_breathe(Worker *w);
@@ -476,7 +457,8 @@ PyObject *lifecycle_call_python(const char *module, const char *function);
 int lifecycle_start(void);
 /* Whether a new task is accepted from the present code; `w` is this thread's, or NULL.
  */
-bool lifecycle_accepts(Worker *w);
+static inline bool lifecycle_accepts(Worker *w);
+bool lifecycle_accepts_slow(Worker *w);
 /* Whether signals go to the calling thread. False before the first start. */
 bool lifecycle_is_main_thread(void);
 /* Whether the worker's thread should end once it has no task left. */
@@ -598,5 +580,7 @@ PyObject *core_after_fork(PyObject *, PyObject *);
 PyObject *core_on_interrupt(PyObject *, PyObject *const *, Py_ssize_t);
 
 int capi_add(PyObject *module); /* capi.c */
+
+#include "hot.h"
 
 #endif

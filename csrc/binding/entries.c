@@ -84,12 +84,14 @@ drop_apart(Worker *w, TaskObject *task, bool pinned)
         Py_DECREF(task); /* the queue's; the caller has one of its own */
     } else if (pinned) {
         w->stale++;
+    }
+    if (pinned && w->stale) {
         tidy_newest(w, &w->pinned); /* and not the oldest: they keep their order */
     }
 }
 
 void
-entries_drop(Worker *w, TaskObject *task)
+entries_drop_slow(Worker *w, TaskObject *task)
 {
     trt_deque *const queue = &w->base.deque;
     const uint32_t flags = trt_load_relaxed(&task->base.flags);

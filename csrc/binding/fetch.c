@@ -108,6 +108,9 @@ fetch_task(TaskObject *task, uint64_t deadline)
         wait_raise_late(task, begun);
         return NULL;
     }
+    if (trt_task_get_state(&task->base) == TRT_TASK_DONE) {
+        return Py_NewRef(task->result);
+    }
     /* Of a task and one that waits for it, cancelled together, the former may end
      * before the latter is told: its CancelledError is not what happened here. */
     if (trt_task_get_state(&task->base) == TRT_TASK_CANCELLED &&

@@ -81,12 +81,6 @@ fiber_ready_remove(Worker *w, Fiber *fiber)
     return false;
 }
 
-bool
-fiber_any_ready(Worker *w)
-{
-    return w->ready_head || !trt_inbox_is_empty(&w->base.inbox);
-}
-
 void
 fiber_interrupt(Fiber *fiber, wake_reason reason)
 {
@@ -117,12 +111,12 @@ fiber_can_switch(Worker *w)
                       */
     }
     /* Code that switches greenlets of its own inside a task waits with the thread. */
-    return fiber_is_at_home(w, false);
+    return fiber_is_at_home(w, PyThreadState_Get(), false);
 }
 
-/* The same as fiber_is_at_home. May run code of greenlets that nobody refers to. */
-static bool
-look_at_greenlet(Worker *w, bool may_move)
+/* May run code of greenlets that nobody refers to. */
+bool
+fiber_is_at_home_slow(Worker *w, bool may_move)
 {
     Fiber *const fiber = w->current;
     PyGreenlet *const here = PyGreenlet_GetCurrent();
@@ -146,14 +140,6 @@ look_at_greenlet(Worker *w, bool may_move)
     }
     Py_DECREF(here);
     return is_home;
-}
-
-bool
-fiber_is_at_home(Worker *w, bool may_move)
-{
-    const void *const home = w->current->frames;
-    const void *const here = trt_py_frames_begin(PyThreadState_Get());
-    return home && here ? home == here : look_at_greenlet(w, may_move);
 }
 
 /* gc.callbacks: code that a collection runs must not be left for another stack. */

@@ -56,7 +56,9 @@ bool fiber_can_switch(Worker *w);
  * as calls: who leaves one in the middle would leave the task there, on top of others.
  * `may_move`: on a foreign thread any other becomes that as long as no task runs, for
  * tasks that nobody else can run. */
-bool fiber_is_at_home(Worker *w, bool may_move);
+static inline bool fiber_is_at_home(Worker *w, const PyThreadState *tstate,
+                                    bool may_move);
+bool fiber_is_at_home_slow(Worker *w, bool may_move);
 /* Let others run until this fiber has been made ready. 0, or −1 with an error set when
  * the greenlet was thrown into from outside. */
 int fiber_park(Worker *w);
@@ -66,7 +68,7 @@ int fiber_switch(Worker *w, Fiber *to);
 void fiber_ready_push(Worker *w, Fiber *fiber);
 Fiber *fiber_ready_pop(Worker *w);
 bool fiber_ready_remove(Worker *w, Fiber *fiber);
-bool fiber_any_ready(Worker *w);
+static inline bool fiber_any_ready(const Worker *w);
 /* End the present wait of a fiber of this thread, be it for a task or for quiet. */
 void fiber_interrupt(Fiber *fiber, wake_reason reason);
 /* Whether this worker has something else to run right now without looking at others. */

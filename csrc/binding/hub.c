@@ -59,13 +59,8 @@ hub_fire_timers(Worker *w)
 }
 
 bool
-hub_owes_turn(Worker *w)
+hub_owes_turn_slow(Worker *w)
 {
-    if (!fiber_any_ready(w) && trt_load_relaxed(&w->base.team->poller.waits) == 0 &&
-        trt_timers_next_deadline(&w->base.timers) == TRT_FOREVER) {
-        w->owes_since_ns = 0;
-        return false;
-    }
     const uint64_t now = trt_clock_now_ns();
     if (w->owes_since_ns == 0) {
         w->owes_since_ns = now;

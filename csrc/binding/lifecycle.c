@@ -498,9 +498,9 @@ lifecycle_is_main_thread(void)
 }
 
 bool
-lifecycle_accepts(Worker *w)
+lifecycle_accepts_slow(Worker *w)
 {
-    if (!trt_load_relaxed(&core->closing) || (w && w->current->task) ||
+    if ((w && w->current->task) ||
         (calls_run_here() && !trt_load_relaxed(&core->exited))) {
         return true; /* a call is waited for as tasks are */
     }

@@ -71,23 +71,6 @@ lineage_begin(Lineage *self)
 
 /* ---- where code is --------------------------------------------------------------- */
 
-/* What the code that runs here draws from: its task's, or that of its thread; aside, a
- * stray one, which nobody counts on. */
-static Lineage *
-lineage_of(Worker *w, bool *strays)
-{
-    Fiber *const fiber = w->current;
-    *strays = fiber->aside == (uintptr_t)fiber->task + 1;
-    return *strays ? &w->stray : fiber->task ? &fiber->task->lineage : &w->lineage;
-}
-
-Lineage *
-lineage_here(Worker *w)
-{
-    bool strays;
-    return lineage_of(w, &strays);
-}
-
 static PyObject *
 key_of(Lineage *lineage)
 {
@@ -106,9 +89,8 @@ core_random_key(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     if (!w) {
         return NULL;
     }
-    bool strays;
-    Lineage *const lineage = lineage_of(w, &strays);
-    return strays ? Py_NewRef(Py_None) : key_of(lineage);
+    Lineage *const lineage = lineage_here(w);
+    return lineage == &w->stray ? Py_NewRef(Py_None) : key_of(lineage);
 }
 
 /* _random_child(): the key of one more child, which is no task. */
@@ -133,8 +115,8 @@ core_seed_random(PyObject *Py_UNUSED(module), PyObject *key)
     if (!w) {
         return NULL;
     }
-    bool strays;
-    Lineage *const lineage = lineage_of(w, &strays);
+    Lineage *const lineage = lineage_here(w);
+    const bool strays = lineage == &w->stray;
     if (!PyBytes_Check(key) || PyBytes_GET_SIZE(key) != sizeof lineage->key) {
         PyErr_SetString(PyExc_TypeError, "_seed_random() takes 16 bytes");
         return NULL;

@@ -45,8 +45,9 @@ lineage_inherit(Lineage *self, Lineage *parent)
     self->count = ++parent->count | LINEAGE_UNSETTLED;
 }
 
-/* What the code that runs on this thread now draws from. */
-Lineage *lineage_here(Worker *w);
+/* What the code that runs on this thread now draws from: its task's, or that of its
+ * thread; aside, a stray one, which nobody counts on. In line, see hot.h. */
+static inline Lineage *lineage_here(Worker *w);
 /* Have what runs on the fiber, until its `aside` is set to what is returned, count as
  * no part of its task: a callback of another task, or a loop that spawns as it likes.
  */

@@ -166,7 +166,7 @@ give_turns(Worker *w)
         fiber_ready_remove(w, self);
     }
     w->own_only = false;
-    context_resume(&suspended);
+    context_resume(PyThreadState_Get(), &suspended);
     if (stepped) {
         wait_resume_task(task);
     }

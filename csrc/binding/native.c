@@ -64,7 +64,7 @@ park_until_resumed(Worker *w, trt_strand *s)
             Py_XSETREF(error, trt_py_take_error());
         }
     }
-    context_resume(&suspended);
+    context_resume(PyThreadState_Get(), &suspended);
     if (error) {
         trt_py_set_error(error);
     }

@@ -259,7 +259,7 @@ sleep_on_fiber(Worker *w, Fiber *fiber, const Awaited *awaited, uint64_t deadlin
     if (deadline != TRT_FOREVER) {
         fiber->timer = (trt_timer){.deadline_ns = deadline, .index = TRT_TIMER_IDLE};
         if (trt_timers_add(&w->base.timers, &fiber->timer) < 0) {
-            context_resume(&suspended);
+            context_resume(PyThreadState_Get(), &suspended);
             if (needs_thread) {
                 lifecycle_leave_blocked();
             }
@@ -273,7 +273,7 @@ sleep_on_fiber(Worker *w, Fiber *fiber, const Awaited *awaited, uint64_t deadlin
         trt_timers_remove(&w->base.timers, &fiber->timer);
         trt_fetch_sub_seq_cst(&core->timed_waits, 1);
     }
-    context_resume(&suspended);
+    context_resume(PyThreadState_Get(), &suspended);
     if (needs_thread) {
         lifecycle_leave_blocked();
     }

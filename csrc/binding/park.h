@@ -92,7 +92,8 @@ Wait *wait_decide_locked(Fiber *fiber, wake_reason reason);
  * make the fiber runnable. Any thread, attached or not. */
 bool wait_interrupt(Fiber *fiber, wake_reason reason);
 /* Raise Cancelled if what runs on `fiber` has been asked to end: 0 or −1. */
-int wait_checkpoint(Fiber *fiber);
+static inline int wait_checkpoint(Fiber *fiber);
+int wait_checkpoint_slow(Fiber *fiber);
 /* Take Cancelled out of a group of exceptions. 0: `*rest` is NULL if nothing else was
  * in it, or a new reference, the group itself if Cancelled was not; −1 with an error
  * set. */

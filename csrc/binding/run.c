@@ -8,7 +8,7 @@
 enum { NOTES_MAX = 16 };
 
 /* Give up what the task was made of. Objects may run code as they die, in no task. */
-static void
+static inline void
 drop_call(TaskObject *task)
 {
     PyObject *const fn = task->fn, *const kwnames = task->kwnames;
@@ -52,14 +52,14 @@ add_note(TaskObject *task, PyObject *exception)
 /* Release everybody who waits, and only then call back: a callback may take its time.
  * Last of all tell rosters: who waits for one waits for the callbacks too. */
 static void
-release_waiters(TaskObject *task)
+fire_waiters(trt_waiter *all)
 {
     enum { WAITERS, CALLBACKS, ROSTERS, KINDS };
     trt_waiter *first[KINDS] = {NULL}, **last[KINDS];
     for (int kind = 0; kind < KINDS; kind++) {
         last[kind] = &first[kind];
     }
-    for (trt_waiter *w = trt_waiters_close(&task->base.waiters); w; w = w->next) {
+    for (trt_waiter *w = all; w; w = w->next) {
         const int kind = task_waiter_is_callback(w) ? CALLBACKS
                          : roster_is_waiter(w)      ? ROSTERS
                                                     : WAITERS;
@@ -74,8 +74,17 @@ release_waiters(TaskObject *task)
     }
 }
 
+static inline void
+release_waiters(TaskObject *task)
+{
+    trt_waiter *const first = trt_waiters_close(&task->base.waiters);
+    if (first) {
+        fire_waiters(first);
+    }
+}
+
 /* Count what an exit waits for, and have main look whether that was all. */
-static void
+static inline void
 count_end(TaskObject *task)
 {
     if (task->lineage.generation != trt_load_relaxed(&core->generation)) {
@@ -186,7 +195,7 @@ unlink_task(Fiber *fiber, TaskObject *task, ScopeObject *outer_scope)
 }
 
 /* Call what the task is to run, in its own surroundings: its result or NULL. */
-static PyObject *
+static inline PyObject *
 call_function(Worker *w, TaskObject *task)
 {
     PyThreadState *const tstate = PyThreadState_Get();
@@ -206,18 +215,24 @@ call_function(Worker *w, TaskObject *task)
     return result;
 }
 
+/* A foreign thread begins a task. Whether it counts as running one from now on. */
+static bool
+begin_foreign(Fiber *fiber, TaskObject *task)
+{
+    Py_INCREF(task); /* for leave_begun() */
+    const bool enters = fiber->worker->is_joined && !fiber->task;
+    if (enters) {
+        trt_fetch_add_seq_cst(&core->foreign_running, 1);
+    }
+    return enters;
+}
+
 void
 task_execute(Fiber *fiber, TaskObject *task)
 {
     PyObject *result = NULL;
     const bool is_foreign = fiber->worker->base.kind == TRT_WORKER_FOREIGN;
-    if (is_foreign) {
-        Py_INCREF(task); /* for leave_begun() */
-    }
-    const bool enters_foreign = fiber->worker->is_joined && !fiber->task;
-    if (enters_foreign) {
-        trt_fetch_add_seq_cst(&core->foreign_running, 1);
-    }
+    const bool enters_foreign = is_foreign && begin_foreign(fiber, task);
     ScopeObject *const outer_scope = fiber->scope;
     LimitObject *const outer_limit = fiber->limit, *const outer_held = fiber->held;
     const bool limited = outer_limit || task->limit;

@@ -106,7 +106,7 @@ scope_covers(const ScopeObject *scope, ScopeObject *inner)
 }
 
 bool
-scope_binds(ScopeObject *scope, ScopeObject *inner)
+scope_binds_slow(ScopeObject *scope, ScopeObject *inner)
 {
     for (ScopeObject *s = skip_abandoned(scope); s; s = around(s)) {
         if (trt_load_relaxed(&s->deadline_ns) != TRT_FOREVER &&

@@ -76,7 +76,8 @@ PyObject *scope_reason(ScopeObject *scope);
 /* The earliest deadline that can be seen from `scope`. */
 uint64_t scope_deadline(ScopeObject *scope);
 /* Whether every deadline that binds code in `scope` binds code in `inner` too. */
-bool scope_binds(ScopeObject *scope, ScopeObject *inner);
+static inline bool scope_binds(ScopeObject *scope, ScopeObject *inner);
+bool scope_binds_slow(ScopeObject *scope, ScopeObject *inner);
 /* Cancel the scopes from `scope` outwards whose deadline has passed. */
 void scope_expire(ScopeObject *scope);
 /* The same by a thread that is none of Python's: the waits that this cuts short are put
@@ -86,7 +87,8 @@ void scope_expire_locked(ScopeObject *scope, Wait **decided);
 void scope_add_wait_locked(ScopeObject *scope, Wait *wait);
 void scope_remove_wait_locked(Wait *wait);
 /* Leave scopes that a task has entered and not left. */
-void scope_unwind(Fiber *fiber, ScopeObject *base);
+static inline void scope_unwind(Fiber *fiber, ScopeObject *base);
+void scope_unwind_slow(Fiber *fiber, ScopeObject *base);
 /* Ask what is in the scopes that a task has entered to end, since the task is. The
  * waits that this cuts short, to be delivered. Caller holds core->waits. */
 Wait *scope_ask_locked(TaskObject *task);

@@ -87,7 +87,7 @@ unlink_scope(Fiber *fiber)
 }
 
 void
-scope_unwind(Fiber *fiber, ScopeObject *base)
+scope_unwind_slow(Fiber *fiber, ScopeObject *base)
 {
     const ScopeObject *s = fiber->scope;
     while (s && s != base) {

@@ -193,7 +193,7 @@ step_aside(Worker *w)
     Suspended suspended;
     context_suspend(PyThreadState_Get(), &suspended);
     const int status = fiber_switch(w, to);
-    context_resume(&suspended);
+    context_resume(PyThreadState_Get(), &suspended);
     if (stepped) {
         wait_resume_task(task);
     }

@@ -9,7 +9,7 @@
 enum { TIDY_PERIOD = 256 };
 
 /* Count a new task, before others can end it: see exit_live_tasks. */
-static void
+static inline void
 count_new(Worker *w, TaskObject *task)
 {
     if (task_flag(task, TRT_TASK_DETACHED)) {
@@ -20,7 +20,7 @@ count_new(Worker *w, TaskObject *task)
 
 /* What a task has from the one that spawns it: random numbers, a limit, and whom main
  * leaves it to, see TASK_FOREIGN. */
-static void
+static inline void
 inherit(Worker *w, TaskObject *task)
 {
     lineage_inherit(&task->lineage, lineage_here(w));
@@ -54,7 +54,7 @@ push_apart(Worker *w, TaskObject *task)
 }
 
 /* Put a task where a thread finds it. 0 or a negative errno. */
-static int
+static inline int
 enqueue(Worker *w, TaskObject *task)
 {
     const bool apart = task_flag(task, TRT_TASK_PINNED | TASK_INTERACTIVE);
@@ -80,7 +80,7 @@ enqueue(Worker *w, TaskObject *task)
 }
 
 /* Hand a new task to the pool; takes over the reference, returns it to the caller. */
-static PyObject *
+static inline PyObject *
 submit(Worker *w, TaskObject *task)
 {
     count_new(w, task);
@@ -92,9 +92,8 @@ submit(Worker *w, TaskObject *task)
     return (PyObject *)task;
 }
 
-/* The worker to spawn from, and a pool that runs. */
 static Worker *
-accepting(void)
+accepting_slow(void)
 {
     if (!lifecycle_accepts(worker_current)) {
         if (!PyErr_Occurred()) {
@@ -111,8 +110,18 @@ accepting(void)
     return worker_self();
 }
 
+/* The worker to spawn from, and a pool that runs. */
+static inline Worker *
+accepting(void)
+{
+    Worker *const w = worker_current;
+    const bool usual =
+        w && !trt_load_relaxed(&core->closing) && trt_load_relaxed(&core->threads) > 0;
+    return usual ? w : accepting_slow();
+}
+
 /* What every spawn checks: that, and a callable. */
-static Worker *
+static inline Worker *
 prepare(const char *who, PyObject *const *args, Py_ssize_t nargs)
 {
     if (nargs < 1) {

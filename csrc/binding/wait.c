@@ -74,7 +74,7 @@ wait_cancel_requested(Fiber *fiber)
 }
 
 int
-wait_checkpoint(Fiber *fiber)
+wait_checkpoint_slow(Fiber *fiber)
 {
     if (!wait_cancel_requested(fiber)) {
         return 0;
@@ -250,12 +250,12 @@ leave_task(Awaited *self, Wait *wait)
 
 /* Whether there is room on this stack for one more task as a call. */
 static inline bool
-has_headroom(Worker *w)
+has_headroom(Worker *w, const PyThreadState *tstate)
 {
     const trt_strand *const s = w->crew.strands.inside;
     char here;
     return &here > (s ? s->frames.base.floor : w->stack_floor) &&
-           trt_py_recursion_has_room(PyThreadState_Get());
+           trt_py_recursion_has_room(tstate);
 }
 
 /* Whether this thread may start the task at all, be it as a call: it was released, and
@@ -276,11 +276,12 @@ is_own_kind(Worker *w, TaskObject *task)
 /* Run a pending task here, as a call, if that is allowed; after wait_begin(). A wait
  * with a deadline could not leave it, so that never comes here. 1: it has run; 0: not;
  * −1: it has, and an error has come while this stack waited for its place again. */
-static int
+static inline int
 run_inline(Worker *w, TaskObject *task)
 {
+    PyThreadState *const tstate = PyThreadState_Get();
     if (trt_task_get_state(&task->base) != TRT_TASK_PENDING || !core->inline_tasks ||
-        !has_headroom(w)) {
+        !has_headroom(w, tstate)) {
         return false;
     }
     if (!is_own_kind(w, task)) {
@@ -289,7 +290,7 @@ run_inline(Worker *w, TaskObject *task)
     if (!scope_binds(w->current->scope, task->scope)) {
         return false; /* a deadline that could not be kept */
     }
-    if (!fiber_is_at_home(w, false)) {
+    if (!fiber_is_at_home(w, tstate, false)) {
         return false;
     }
     Fiber *const fiber = w->current;
@@ -308,7 +309,8 @@ void
 wait_run_pinned(Worker *w)
 {
     void *item;
-    while (trt_deque_size(&w->pinned) > 0 && fiber_is_at_home(w, true) &&
+    while (trt_deque_size(&w->pinned) > 0 &&
+           fiber_is_at_home(w, PyThreadState_Get(), true) &&
            trt_deque_steal(&w->pinned, &item) == TRT_STEAL_GOT) { /* oldest first */
         TaskObject *const task = task_from_item(item);
         if (trt_task_claim(&task->base)) {
@@ -334,7 +336,7 @@ wait_yield(Worker *w)
     Suspended suspended;
     context_suspend(PyThreadState_Get(), &suspended);
     int status = fiber_yield(w);
-    context_resume(&suspended);
+    context_resume(PyThreadState_Get(), &suspended);
     if (stepped) {
         wait_resume_task(task);
     }

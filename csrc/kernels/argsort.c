@@ -283,7 +283,7 @@ argsort_rows(trt_context *ctx, int64_t first, int64_t last, void *arg)
                 numbers ? loop(ctx, length, numbers, &s) : sort_row(ctx, &s, &seen);
         }
     }
-    free(spare);
+    trt_scratch_free(spare);
     return status;
 }
 

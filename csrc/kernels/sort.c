@@ -174,10 +174,10 @@ prepare(trt_context *ctx, division *d)
 static void
 clean_up(division *d)
 {
-    free(d->counts);
-    free(d->places);
-    free(d->begins);
-    free(d->bucket_of);
+    trt_scratch_free(d->counts);
+    trt_scratch_free(d->places);
+    trt_scratch_free(d->begins);
+    trt_scratch_free(d->bucket_of);
     free(d->done);
 }
 
@@ -462,7 +462,7 @@ sort_rows(trt_context *ctx, int64_t first, int64_t last, void *arg)
                                   r->length, &seen);
         }
     }
-    free(spare);
+    trt_scratch_free(spare);
     return status;
 }
 

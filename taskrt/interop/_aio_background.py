@@ -69,7 +69,7 @@ class _Background:
             thread.start()
         except BaseException as error:
             loop.close()
-            if isinstance(error, RuntimeError) and runtime._exiting.is_set():
+            if isinstance(error, RuntimeError) and runtime._exiting:
                 raise RuntimeError(
                     "cannot run a coroutine: the process exits, and Python starts no "
                     "thread for the event loop any more; call from_async() once before "

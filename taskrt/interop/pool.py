@@ -330,6 +330,6 @@ def _terminate_at_exit(pool: Pool) -> None:
 
 
 def _terminate_all() -> None:
-    if runtime._exiting.is_set():
+    if runtime._exiting:
         for pool in list(_living):
             pool.terminate()

@@ -104,16 +104,9 @@ trt_deque_push_slow(trt_deque *d, void *item)
 }
 
 void *
-trt_deque_pop_slow(trt_deque *d, int64_t newest, int64_t top)
+trt_deque_pop_slow(trt_deque *d, int64_t newest)
 {
-    void *item = NULL;
-    if (top == newest) {
-        /* The last item. Whoever advances `top` has it. [deque-last] */
-        void *last = trt_load_relaxed(&d->slots[(size_t)newest & d->mask]);
-        if (trt_cas_seq_cst(&d->top, &top, top + 1)) {
-            item = last;
-        }
-    }
+    void *const item = trt_deque_pop_last(d, newest);
     /* The deque is empty, with `top` at newest + 1. Release, as each store of `bottom`
      * by the owner is: see deque.h. [deque-item] */
     trt_store_release(&d->bottom, newest + 1);

@@ -77,7 +77,7 @@ void trt_deque_destroy(trt_deque *d);
 int trt_deque_push_slow(trt_deque *d, void *item);
 
 /* The pop that may compete with thieves for the last item. Not for callers. */
-void *trt_deque_pop_slow(trt_deque *d, int64_t newest, int64_t top);
+void *trt_deque_pop_slow(trt_deque *d, int64_t newest);
 
 /* Add an item as the newest. Owner only. Returns 0; or -ENOMEM, and the deque is as
  * before. Buffers that were outgrown stay until trt_deque_destroy, as a thief may still
@@ -94,20 +94,30 @@ trt_deque_push(trt_deque *d, void *item)
     return 0;
 }
 
+/* Take item `newest`, which is the last one unless a thief has it, as a thief would: by
+ * advancing `top`, so without an announcement. [deque-last] */
+static inline void *
+trt_deque_pop_last(trt_deque *d, int64_t newest)
+{
+    int64_t top = newest;
+    void *const item = trt_load_relaxed(&d->slots[(size_t)newest & d->mask]);
+    return trt_cas_seq_cst(&d->top, &top, newest + 1) ? item : NULL;
+}
+
 /* Take the newest item; NULL if there is none. Owner only. */
 static inline void *
 trt_deque_pop(trt_deque *d)
 {
-    int64_t newest = trt_load_relaxed(&d->bottom) - 1;
-    if (newest < trt_load_relaxed(&d->top)) {
-        return NULL; /* `top` never goes back, so this is final: no need to announce */
+    const int64_t newest = trt_load_relaxed(&d->bottom) - 1;
+    const int64_t seen = trt_load_relaxed(&d->top); /* `top` never goes back */
+    if (newest <= seen) {
+        return newest == seen ? trt_deque_pop_last(d, newest) : NULL;
     }
-    TRT_DEQUE_POP_STORE(&d->bottom, newest); /* [deque-last] and, by its release, */
-    int64_t top = trt_load_seq_cst(&d->top); /* [deque-item] */
-    if (top < newest) {
+    TRT_DEQUE_POP_STORE(&d->bottom, newest);  /* [deque-last] and, by its release, */
+    if (trt_load_seq_cst(&d->top) < newest) { /* [deque-item] */
         return trt_load_relaxed(&d->slots[(size_t)newest & d->mask]);
     }
-    return trt_deque_pop_slow(d, newest, top);
+    return trt_deque_pop_slow(d, newest);
 }
 
 /* Take the newest item if it is `item`. True: the caller took it. False: it is not the

@@ -41,9 +41,3 @@ trt_inbox_take_all(trt_inbox *in)
     }
     return oldest;
 }
-
-bool
-trt_inbox_is_empty(const trt_inbox *in)
-{
-    return trt_load_relaxed(&in->newest) == NULL;
-}

@@ -15,6 +15,7 @@
 #include "os/atomics.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* A member of what is queued. The list owns it from the push until the owner took it;
  * it is in at most one list at a time. */
@@ -41,6 +42,10 @@ bool trt_inbox_push(trt_inbox *in, trt_inbox_node *node);
 trt_inbox_node *trt_inbox_take_all(trt_inbox *in);
 
 /* True if there was nothing a moment ago. Any thread. */
-bool trt_inbox_is_empty(const trt_inbox *in);
+static inline bool
+trt_inbox_is_empty(const trt_inbox *in)
+{
+    return trt_load_relaxed(&in->newest) == NULL;
+}
 
 #endif

@@ -1,7 +1,6 @@
 #include "queue/timers.h"
 
 #include "os/check.h"
-#include "os/clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -114,12 +113,6 @@ trt_timers_remove(trt_timers *h, trt_timer *timer)
     }
     timer->index = TRT_TIMER_IDLE;
     return true;
-}
-
-uint64_t
-trt_timers_next_deadline(const trt_timers *h)
-{
-    return h->count == 0 ? TRT_FOREVER : h->heap[0]->deadline_ns;
 }
 
 trt_timer *

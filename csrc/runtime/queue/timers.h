@@ -10,6 +10,8 @@
 #ifndef TRT_TIMERS_H
 #define TRT_TIMERS_H
 
+#include "os/clock.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,7 +45,11 @@ int trt_timers_add(trt_timers *h, trt_timer *timer);
 bool trt_timers_remove(trt_timers *h, trt_timer *timer);
 
 /* The nearest deadline; TRT_FOREVER if there is no timer. */
-uint64_t trt_timers_next_deadline(const trt_timers *h);
+static inline uint64_t
+trt_timers_next_deadline(const trt_timers *h)
+{
+    return h->count == 0 ? TRT_FOREVER : h->heap[0]->deadline_ns;
+}
 
 /* Take out a timer whose deadline is `now_ns` or earlier, the earliest first; NULL if
  * there is none. Equal deadlines come in any order. */

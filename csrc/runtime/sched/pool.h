@@ -111,6 +111,21 @@ trt_pool_notify(trt_pool *pool)
     return trt_team_notify(&pool->teams[TRT_DEFAULT]);
 }
 
+/* Make `item` available to the default team and wake one if that is needed. Owner of
+ * `w`. Returns 0 or -ENOMEM, then nothing has happened. */
+static inline int
+trt_worker_push(trt_worker *w, void *item)
+{
+    const int error = trt_deque_push(&w->deque, item);
+    if (error) {
+        return error;
+    }
+    for (unsigned woken = trt_pool_notify(w->pool); woken > 0; woken--) {
+        trt_count(&w->counters.wakes);
+    }
+    return 0;
+}
+
 /* How many threads take work and do not sleep; a hint. */
 static inline size_t
 trt_team_awake(const trt_team *team)

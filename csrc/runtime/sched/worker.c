@@ -51,19 +51,6 @@ trt_worker_destroy(trt_worker *w)
     trt_deque_destroy(&w->deque);
 }
 
-int
-trt_worker_push(trt_worker *w, void *item)
-{
-    const int error = trt_deque_push(&w->deque, item);
-    if (error) {
-        return error;
-    }
-    for (unsigned woken = trt_pool_notify(w->pool); woken > 0; woken--) {
-        trt_count(&w->counters.wakes);
-    }
-    return 0;
-}
-
 uint64_t
 trt_worker_random(trt_worker *w)
 {

@@ -88,10 +88,6 @@ trt_worker_is_started(const trt_worker *w)
  * a thief, the order of a select. Never 0. Owner. */
 uint64_t trt_worker_random(trt_worker *w);
 
-/* Make `item` available to the default team and wake one if that is needed. Owner.
- * Returns 0 or -ENOMEM, then nothing has happened. */
-int trt_worker_push(trt_worker *w, void *item);
-
 /* Take an item in the order of search, or NULL. Owner; not foreign threads. A worker
  * that finds nothing may be left counted as a searcher: it goes on to trt_worker_sleep
  * or to trt_worker_stop_searching. */

@@ -1,15 +1,5 @@
 #include "task/task.h"
 
-#include "os/check.h"
-
-void
-trt_task_init(trt_task *t, uint32_t flags)
-{
-    atomic_init(&t->state, TRT_TASK_PENDING);
-    atomic_init(&t->flags, flags);
-    trt_waiters_init(&t->waiters);
-}
-
 bool
 trt_task_cancel_pending(trt_task *t)
 {
@@ -46,14 +36,6 @@ void
 trt_task_resume(trt_task *t)
 {
     step(t, TRT_TASK_READY, TRT_TASK_RUNNING);
-}
-
-void
-trt_task_finish(trt_task *t, enum trt_task_state final)
-{
-    TRT_ASSERT(trt_load_relaxed(&t->state) == TRT_TASK_RUNNING);
-    TRT_ASSERT(trt_task_state_is_final(final));
-    trt_store_release(&t->state, final); /* [task-result] */
 }
 
 uint32_t

@@ -23,6 +23,7 @@
 #define TRT_TASK_H
 
 #include "os/atomics.h"
+#include "os/check.h"
 #include "task/waiters.h"
 
 #include <stdbool.h>
@@ -59,7 +60,13 @@ typedef struct trt_task {
 } trt_task;
 
 /* Make a PENDING task with these flags and no waiters. Before others can see it. */
-void trt_task_init(trt_task *t, uint32_t flags);
+static inline void
+trt_task_init(trt_task *t, uint32_t flags)
+{
+    atomic_init(&t->state, TRT_TASK_PENDING);
+    atomic_init(&t->flags, flags);
+    trt_waiters_init(&t->waiters);
+}
 
 /* PENDING -> RUNNING. True: the caller must run the task; a deque entry that still
  * names it is stale. Any thread. */
@@ -86,11 +93,6 @@ void trt_task_ready(trt_task *t);
 /* READY -> RUNNING. */
 void trt_task_resume(trt_task *t);
 
-/* RUNNING -> `final`, which is DONE, FAILED or CANCELLED. All that the caller wrote
- * before is visible to who sees the final state. The caller then closes and fires the
- * waiters. */
-void trt_task_finish(trt_task *t, enum trt_task_state final);
-
 /* The state now. Any thread. When it is final, the result is visible. */
 static inline enum trt_task_state
 trt_task_get_state(const trt_task *t)
@@ -103,6 +105,17 @@ static inline bool
 trt_task_state_is_final(enum trt_task_state state)
 {
     return state >= TRT_TASK_DONE;
+}
+
+/* RUNNING -> `final`, which is DONE, FAILED or CANCELLED. All that the caller wrote
+ * before is visible to who sees the final state. The caller then closes and fires the
+ * waiters. */
+static inline void
+trt_task_finish(trt_task *t, enum trt_task_state final)
+{
+    TRT_ASSERT(trt_load_relaxed(&t->state) == TRT_TASK_RUNNING);
+    TRT_ASSERT(trt_task_state_is_final(final));
+    trt_store_release(&t->state, final); /* [task-result] */
 }
 
 /* True once the task has ended; the result is visible then. Any thread. */

@@ -5,15 +5,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-/* What `newest` points to in a closed list. Never fired, never looked into. */
-static trt_waiter closed_mark;
-#define CLOSED (&closed_mark)
-
-void
-trt_waiters_init(trt_waiters *list)
-{
-    atomic_init(&list->newest, NULL);
-}
+trt_waiter trt_waiters_closed;
+#define CLOSED (&trt_waiters_closed)
 
 void
 trt_waiter_init(trt_waiter *w, void (*wake)(trt_waiter *))
@@ -45,9 +38,8 @@ trt_waiters_is_closed(const trt_waiters *list)
     return trt_load_acquire(&list->newest) == CLOSED; /* [waiters-list] */
 }
 
-/* Turn a chain from newest to oldest around. */
-static trt_waiter *
-oldest_first(trt_waiter *newest)
+trt_waiter *
+trt_waiters_oldest_first(trt_waiter *newest)
 {
     trt_waiter *oldest = NULL;
     while (newest != NULL) {
@@ -57,16 +49,6 @@ oldest_first(trt_waiter *newest)
         newest = older;
     }
     return oldest;
-}
-
-trt_waiter *
-trt_waiters_close(trt_waiters *list)
-{
-    /* [waiters-list] Acquire: the waiters. Release: what was written before the close,
-     * the task's result above all, for those that find the list closed. */
-    trt_waiter *newest = trt_exchange_acq_rel(&list->newest, CLOSED);
-    TRT_ASSERT(newest != CLOSED);
-    return oldest_first(newest);
 }
 
 /* Let go of a waiter that was abandoned, as the list. */
@@ -145,7 +127,8 @@ sweep(trt_waiters *list)
     trt_waiter *newest = trt_load_acquire(&list->newest); /* [waiters-list] */
     for (;;) {
         if (newest == CLOSED) {
-            trt_waiters_fire(oldest_first(held)); /* the close did not see them */
+            trt_waiters_fire(
+                trt_waiters_oldest_first(held)); /* the close did not see them */
             return;
         }
         if (newest == NULL && held == NULL) {

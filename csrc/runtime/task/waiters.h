@@ -36,8 +36,10 @@
 #define TRT_WAITERS_H
 
 #include "os/atomics.h"
+#include "os/check.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum trt_waiter_decision {
@@ -70,7 +72,11 @@ typedef struct trt_waiters {
 } trt_waiters;
 
 /* Make the list open and empty. */
-void trt_waiters_init(trt_waiters *list);
+static inline void
+trt_waiters_init(trt_waiters *list)
+{
+    atomic_init(&list->newest, NULL);
+}
 
 /* Make *w a waiter that nobody has added yet. */
 void trt_waiter_init(trt_waiter *w, void (*wake)(trt_waiter *));
@@ -83,10 +89,23 @@ bool trt_waiters_add(trt_waiters *list, trt_waiter *w);
 /* True once the list is closed; what was written before the close is visible. */
 bool trt_waiters_is_closed(const trt_waiters *list);
 
+/* What `newest` points to in a closed list. Never fired, never looked into. */
+extern trt_waiter trt_waiters_closed;
+/* Turn a chain from newest to oldest around, for trt_waiters_close alone. */
+trt_waiter *trt_waiters_oldest_first(trt_waiter *newest);
+
 /* Close the list and return its waiters, the oldest first, for trt_waiters_fire. Any
  * thread, once a list. Waiters that trt_waiters_release holds at this moment are fired
  * by its caller. */
-trt_waiter *trt_waiters_close(trt_waiters *list);
+static inline trt_waiter *
+trt_waiters_close(trt_waiters *list)
+{
+    /* [waiters-list] Acquire: the waiters. Release: what was written before the close,
+     * the task's result above all, for those that find the list closed. */
+    trt_waiter *const newest = trt_exchange_acq_rel(&list->newest, &trt_waiters_closed);
+    TRT_ASSERT(newest != &trt_waiters_closed);
+    return newest ? trt_waiters_oldest_first(newest) : NULL;
+}
 
 /* Fire the waiters of a closed list in their order: decide each one FIRED and call its
  * `wake`, or let go of it if it was abandoned. Call without locks. */

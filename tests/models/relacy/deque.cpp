@@ -129,16 +129,21 @@ struct deque {
         bottom.store(old + 1, order(PUSH_RELAXED, mo_relaxed, mo_release), $);
     }
 
-    item *pop_slow(int64_t newest, int64_t old_top)
+    item *pop_last(int64_t newest)
     {
-        item *it = nullptr;
-        if (old_top == newest) {
-            item *const last =
-                trt_load_relaxed(&own->slots[(size_t)newest & own->mask($)]);
-            if (planted == NO_CAS || trt_cas_seq_cst(&top, &old_top, old_top + 1)) {
-                it = last;
-            }
+        int64_t old_top = newest;
+        item *const it = trt_load_relaxed(&own->slots[(size_t)newest & own->mask($)]);
+        if (planted == NO_CAS) {
+            const bool is_there = trt_load_relaxed(&top) == newest;
+            trt_store_release(&top, newest + 1);
+            return is_there ? it : nullptr;
         }
+        return trt_cas_seq_cst(&top, &old_top, newest + 1) ? it : nullptr;
+    }
+
+    item *pop_slow(int64_t newest)
+    {
+        item *const it = pop_last(newest);
         trt_store_release(&bottom, newest + 1);
         return it;
     }
@@ -146,15 +151,15 @@ struct deque {
     item *pop()
     {
         const int64_t newest = trt_load_relaxed(&bottom) - 1;
-        if (newest < trt_load_relaxed(&top)) {
-            return nullptr;
+        const int64_t seen = trt_load_relaxed(&top);
+        if (newest <= seen) {
+            return newest == seen ? pop_last(newest) : nullptr;
         }
         bottom.store(newest, order(POP_WEAK, mo_release, mo_seq_cst), $);
-        const int64_t old_top = top.load(order(POP_WEAK, mo_acquire, mo_seq_cst), $);
-        if (old_top < newest) {
+        if (top.load(order(POP_WEAK, mo_acquire, mo_seq_cst), $) < newest) {
             return trt_load_relaxed(&own->slots[(size_t)newest & own->mask($)]);
         }
-        return pop_slow(newest, old_top);
+        return pop_slow(newest);
     }
 
     bool pop_if(const item *it)
