@@ -49,17 +49,15 @@ add_note(TaskObject *task, PyObject *exception)
     Py_XDECREF(name);
 }
 
-/* Release everybody who waits, and only then call back: a callback may take its time.
- * Last of all tell rosters: who waits for one waits for the callbacks too. */
 static void
-release_waiters(TaskObject *task)
+release_slow(trt_waiter *waiters)
 {
     enum { WAITERS, CALLBACKS, ROSTERS, KINDS };
     trt_waiter *first[KINDS] = {NULL}, **last[KINDS];
     for (int kind = 0; kind < KINDS; kind++) {
         last[kind] = &first[kind];
     }
-    for (trt_waiter *w = trt_waiters_close(&task->base.waiters); w; w = w->next) {
+    for (trt_waiter *w = waiters; w; w = w->next) {
         const int kind = task_waiter_is_callback(w) ? CALLBACKS
                          : roster_is_waiter(w)      ? ROSTERS
                                                     : WAITERS;
@@ -71,6 +69,17 @@ release_waiters(TaskObject *task)
     }
     for (int kind = 0; kind < KINDS; kind++) {
         trt_waiters_fire(first[kind]);
+    }
+}
+
+/* Release everybody who waits, and only then call back: a callback may take its time.
+ * Last of all tell rosters: who waits for one waits for the callbacks too. */
+static inline void
+release_waiters(TaskObject *task)
+{
+    trt_waiter *const waiters = trt_waiters_close(&task->base.waiters);
+    if (waiters) {
+        release_slow(waiters);
     }
 }
 
