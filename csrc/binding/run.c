@@ -49,8 +49,6 @@ add_note(TaskObject *task, PyObject *exception)
     Py_XDECREF(name);
 }
 
-/* Release everybody who waits, and only then call back: a callback may take its time.
- * Last of all tell rosters: who waits for one waits for the callbacks too. */
 static void
 fire_waiters(trt_waiter *all)
 {
@@ -74,6 +72,8 @@ fire_waiters(trt_waiter *all)
     }
 }
 
+/* Release everybody who waits, and only then call back: a callback may take its time.
+ * Last of all tell rosters: who waits for one waits for the callbacks too. */
 static inline void
 release_waiters(TaskObject *task)
 {

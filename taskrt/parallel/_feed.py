@@ -188,9 +188,9 @@ class Pulled(Source):
             feed.publish(block)
         if isinstance(error, Cancelled):
             feed.cut()
-        else:
+        elif error is not None or not self._is_cut:
             self._total = count
-            feed.look()
+        feed.look()
         if error is not None and not isinstance(error, Exception):
             raise error
 

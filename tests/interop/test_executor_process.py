@@ -212,7 +212,9 @@ def test_a_forked_child_begins_anew(threads: str) -> None:
 def test_ctrl_c_ends_a_wait_of_main(wait: str, threads: str) -> None:
     script = f"""
         import threading
+        import time
         from concurrent import futures
+        import taskrt
         from taskrt.interop.futures import TaskExecutor
         from taskrt.interop.pool import Pool
         from support.child import listen_to_ctrl_c
@@ -228,11 +230,23 @@ def test_ctrl_c_ends_a_wait_of_main(wait: str, threads: str) -> None:
         executor, pool = TaskExecutor(), Pool()
         holds = [executor.submit(call, n) for n in range(3)]
         assert begun.wait(50)
-        try:
+
+        def parked():
+            return taskrt.stats()["workers"][0]["parked"]
+
+        def tell_when_main_waits():
+            while parked() == before:
+                time.sleep(0.001)
             print("waits", flush=True)
+
+        before = parked()
+        teller = threading.Thread(target=tell_when_main_waits)
+        teller.start()
+        try:
             {wait}
         except KeyboardInterrupt:
             print("interrupted", flush=True)
+        teller.join()
         may_end.set()
         assert [hold.result() for hold in holds] == ["ended"] * 3
         executor.shutdown()

@@ -180,10 +180,19 @@ def test_calls_of_a_map_may_wait_for_each_other_one_to_a_task(pool: Pool) -> Non
 
 
 def test_a_terminated_pool_stops_an_endless_input() -> None:
+    terminated = taskrt.Event()
+
+    def items() -> Iterator[int]:
+        for number in itertools.count():
+            if number == 1000:
+                terminated.wait()
+            yield number
+
     pool = Pool()
-    results = pool.imap(abs, itertools.count())
+    results = pool.imap(abs, items())
     assert [next(results) for _ in range(10)] == list(range(10))
     pool.terminate()
+    terminated.set()
     pool.join()
     with pytest.raises(taskrt.CancelledError):
         list(results)
