@@ -30,14 +30,14 @@ count = lambda: len(os.listdir("/proc/self/task"))
 def with_joblib(fn, items):
     return Parallel(n_jobs=2, batch_size=1)(delayed(fn)(item) for item in items)
 
+executor = TaskExecutor(2)
+
 def with_futures(fn, items):
-    with TaskExecutor(2) as executor:
-        futures = [executor.submit(fn, item) for item in items]
-        return [future.result() for future in futures]
+    futures = [executor.submit(fn, item) for item in items]
+    return [future.result() for future in futures]
 
 def with_futures_map(fn, items):
-    with TaskExecutor(2) as executor:
-        return list(executor.map(fn, items))
+    return list(executor.map(fn, items))
 
 def with_dask(fn, items):
     graph = {f"{n}": (fn, item) for n, item in enumerate(items)}
@@ -63,8 +63,8 @@ with parallel_config("taskrt"):
     for order in sys.argv[1:]:
         for n in range(5):
             assert work(order.split("-"), n) == serial(3, n), order
-# An executor's calls run also while main does something else: a thread more than that
-# of the pool, in place of main.
+# The pool's; and as long as there is an executor one thread in place of main, which may
+# do something else.
 assert most <= before + taskrt.num_threads(), (before, most)
 """
 
