@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -58,18 +58,30 @@ def refuses_copies(thing: object) -> None:
             pickle.dumps(thing, protocol)
 
 
+@pytest.fixture
+def made() -> Iterator[list[Any]]:
+    """What a test makes. Timers are cancelled: who waits for them holds a thread."""
+    things: list[Any] = []
+    yield things
+    for thing in things:
+        if isinstance(thing, taskrt.Timer):
+            thing.cancel()
+
+
 @pytest.mark.parametrize("name", MAKERS)
-def test_there_is_no_second_one(name: str) -> None:
-    refuses_copies(MAKERS[name]())
+def test_there_is_no_second_one(name: str, made: list[Any]) -> None:
+    made.append(MAKERS[name]())
+    refuses_copies(made[0])
 
 
 @pytest.mark.parametrize("name", SUBCLASSED)
-def test_nor_of_a_subclass(name: str) -> None:
+def test_nor_of_a_subclass(name: str, made: list[Any]) -> None:
     class Ours(getattr(taskrt, name)):  # type: ignore[misc]
         """With a dictionary of its own."""
 
     args = {"Barrier": (2,), "Timer": (1000, int)}.get(name, ())
     ours = Ours(*args)
+    made.append(ours)
     ours.attribute = 1
     refuses_copies(ours)
 

@@ -7,6 +7,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import permutations
 
 import pytest
 from support.gates import Gate, join, pinned, until, until_suspended
@@ -343,8 +344,9 @@ def test_a_block_that_a_task_does_not_leave_ends_with_the_task() -> None:
     kept = []
 
     def enters() -> None:
-        kept.append(limit(1))
-        kept[-1].__enter__()
+        block = limit(1)
+        kept.append(block)  # others append theirs at the same time
+        block.__enter__()
 
     gauge = Gauge()
     with limit(2):
@@ -352,6 +354,38 @@ def test_a_block_that_a_task_does_not_leave_ends_with_the_task() -> None:
         fetch_all([spawn(gauge.work) for _ in range(20)])
     with pytest.raises(RuntimeError, match="left by the task that has entered it"):
         kept[0].__exit__(None, None, None)
+
+
+def test_a_chain_of_tasks_that_spawn_within_limits_costs_the_same_at_its_end() -> None:
+    # If each limit held on to the one around it this took minutes.
+    done = Event()
+
+    def step(left: int) -> None:
+        if left:
+            with limit(2):
+                spawn(step, left - 1)
+        else:
+            done.set()
+
+    spawn(step, 50_000)
+    assert done.wait(timeout=100)
+
+
+def test_limits_in_limits_hold_in_every_order_of_size() -> None:
+    def nest(sizes: tuple[int, ...], least: int) -> None:
+        with limit(sizes[0]):
+            gauge, least = Gauge(), min(least, sizes[0])
+            tasks = [spawn(gauge.work) for _ in range(8)]
+            if sizes[1:]:
+                nest(sizes[1:], least)
+            tasks += [spawn(gauge.work) for _ in range(4)]
+        fetch_all(tasks)
+        assert gauge.calls == 12
+        assert gauge.most <= least
+
+    for sizes in permutations([1, 2, 3, 3]):
+        nest(sizes, 4)
+        fetch(spawn(nest, sizes, 4))
 
 
 def test_misuse_says_what_to_do() -> None:

@@ -86,6 +86,22 @@ family_adopt(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kw
 
 /* ---- the block ------------------------------------------------------------------- */
 
+/* _is_around(): whether the caller is one of its tasks, or called by one. Such a one
+ * cannot be the block that waits for them; scopes would be around each other. */
+static PyObject *
+family_is_around(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    const Worker *const w = worker_self();
+    if (!w) {
+        return NULL;
+    }
+    const ScopeObject *scope = w->current->scope;
+    while (scope && scope != ((FamilyObject *)op)->scope) {
+        scope = scope->parent;
+    }
+    return PyBool_FromLong(scope != NULL);
+}
+
 static PyObject *
 family_enter(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
@@ -395,6 +411,7 @@ static PyMethodDef family_methods[] = {
     {"_adopt", (PyCFunction)(void (*)(void))family_adopt, METH_FASTCALL | METH_KEYWORDS,
      NULL},
     {"_limit_by", family_limit_by, METH_O, NULL},
+    {"_is_around", family_is_around, METH_NOARGS, NULL},
     {"_results", family_results, METH_NOARGS, NULL},
     {"_errors", family_errors, METH_NOARGS, NULL},
     {"__enter__", family_enter, METH_NOARGS, NULL},

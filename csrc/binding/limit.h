@@ -27,6 +27,7 @@ struct LimitObject {
     PyObject_HEAD
     uint32_t most;       /* places; constant */
     LimitObject *parent; /* in force around it, owned; constant once it is in force */
+    bool idle; /* one around it leaves no more tasks than it does; constant likewise */
     _Atomic(uint32_t) entered; /* set once, by who enters it */
     Fiber *fiber;              /* that has entered and not left it; its thread's */
     LimitObject *outer_held;   /* whose places that fiber had then, borrowed */
@@ -38,6 +39,18 @@ struct LimitObject {
     size_t first, count, capacity;
     LimitObject *previous, *next; /* all that were entered */
 };
+
+/* The limit that tasks spawned here are under: not an idle one, so that places are
+ * fewer from limit to limit of a chain, and a task that spawns the next within a limit,
+ * and so on, makes no chain that grows. */
+static inline LimitObject *
+limit_in_force(LimitObject *limit)
+{
+    while (limit && limit->idle) {
+        limit = limit->parent;
+    }
+    return limit;
+}
 
 /* Give back the places of what runs on the fiber, before it waits. */
 void limit_leave(Fiber *fiber);

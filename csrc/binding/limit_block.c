@@ -93,6 +93,8 @@ limit_put_in_force(LimitObject *self)
     }
     const Worker *const w = worker_current;
     self->parent = (LimitObject *)Py_XNewRef(w ? (PyObject *)w->current->limit : NULL);
+    const LimitObject *const around = limit_in_force(self->parent);
+    self->idle = around && around->most <= self->most;
     link_limit(self);
     return 0;
 }
@@ -126,7 +128,7 @@ limit_enter(LimitObject *self, PyObject *Py_UNUSED(ignored))
     /* A handler in the middle of a wait, which has given up its places, runs without
      * any. */
     const bool is_handler = self->parent && !fiber->held;
-    if (!is_handler && limit_rejoin(fiber, self) < 0) {
+    if (!is_handler && !self->idle && limit_rejoin(fiber, self) < 0) {
         leave_block(fiber, self);
         return NULL;
     }

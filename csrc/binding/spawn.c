@@ -24,7 +24,8 @@ static void
 inherit(Worker *w, TaskObject *task)
 {
     lineage_inherit(&task->lineage, lineage_here(w));
-    task->limit = (LimitObject *)Py_XNewRef((PyObject *)w->current->limit);
+    task->limit =
+        (LimitObject *)Py_XNewRef((PyObject *)limit_in_force(w->current->limit));
     const TaskObject *const parent = w->current->task;
     if (parent ? task_flag(parent, TASK_FOREIGN) : w->base.kind == TRT_WORKER_FOREIGN) {
         trt_task_set_flags(&task->base, TASK_FOREIGN);

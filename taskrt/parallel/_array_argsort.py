@@ -12,6 +12,7 @@ from taskrt.parallel._arrays import (
     as_axis,
     copy_blocks,
     cut,
+    is_scalar_axis,
     longest_axis,
 )
 from taskrt.parallel._blocks import run_blocks
@@ -42,7 +43,7 @@ def argsort(a: Array, axis: int | None = -1, *, kind: str | None = None) -> Arra
     """
     keys = as_array("argsort()", "a", a)
     check_kind("argsort()", kind)
-    if axis is None:
+    if axis is None or is_scalar_axis(axis, keys):
         keys, axis = keys.reshape(-1), -1
     axis = as_axis(axis, keys)
     return order_of(keys, axis, reverse=False)
@@ -137,7 +138,7 @@ def take_along(source: Array, order: Array, target: Array, axis: int) -> None:
 
         run_blocks(len(source), take, grain=BLOCK)
         return
-    outer = [n if k != axis else 1 for k, n in enumerate(source.shape)]
+    outer = [n if k != axis else 0 for k, n in enumerate(source.shape)]
     along = longest_axis(tuple(outer))
 
     def take_rows(low: int, high: int) -> None:

@@ -12,6 +12,7 @@ from taskrt.parallel._arrays import (
     check_out,
     cut,
     is_same,
+    is_scalar_axis,
     longest_axis,
     rows_of_block,
 )
@@ -61,7 +62,7 @@ def cumsum(
     array([ 1,  3,  6, 10])
     """
     array = as_array("cumsum()", "a", a)
-    if axis is None:
+    if axis is None or is_scalar_axis(axis, array):
         array, axis = array.reshape(-1), 0
     axis = as_axis(axis, array)
     numpy = import_module("numpy")
@@ -80,22 +81,28 @@ def cumsum(
 
 def _accumulate(source: Array, target: Array) -> None:
     """Add up along the last axis: row by row, or if there are few rows, in blocks."""
-    add = import_module("numpy").add
     length, outer = source.shape[-1], source.shape[:-1]
     size = max(1, BLOCK // max(1, prod(outer)))
     if target.dtype.hasobject or source.size <= BLOCK or length <= 1:
-        add.accumulate(source, axis=-1, out=target, dtype=target.dtype)
+        _add_up(source, target)
     elif outer and max(outer) >= MANY:
         axis = longest_axis(outer)
 
         def accumulate_rows(low: int, high: int) -> None:
             here = cut(axis, low, high)
-            add.accumulate(source[here], axis=-1, out=target[here], dtype=target.dtype)
+            _add_up(source[here], target[here])
 
         grain = max(FEW, rows_of_block(source, axis))
         run_blocks(source.shape[axis], accumulate_rows, grain=grain)
     else:
         _Blocks(source, target, size).accumulate()
+
+
+def _add_up(source: Array, target: Array) -> None:
+    """Add up along the last axis, on this thread."""
+    # Of spans of time a ufunc is told the type by `out` alone.
+    dtype = None if target.dtype.kind == "m" else target.dtype
+    import_module("numpy").add.accumulate(source, axis=-1, out=target, dtype=dtype)
 
 
 class _Blocks:
@@ -129,9 +136,7 @@ class _Blocks:
         for k in range(first, last):
             here = slice(k * self.size, (k + 1) * self.size)
             block = self.target[..., here]
-            self.add.accumulate(
-                self.source[..., here], axis=-1, out=block, dtype=block.dtype
-            )
+            _add_up(self.source[..., here], block)
             if self.finish(k, block):
                 self.add_before(k, block)
 

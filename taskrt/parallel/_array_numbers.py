@@ -31,7 +31,7 @@ def number_type(dtype: DType) -> str | None:
         return "u1"
     if dtype.kind in "mM":
         return "i8"
-    return "f4" if dtype.kind == "f" and dtype.itemsize == 2 else None
+    return "f4" if _is_half(dtype) else None
 
 
 def sort_numbers(source: Array, target: Array, *, reverse: bool) -> None:
@@ -100,14 +100,19 @@ def argsort_numbers(keys: Array, order: Array, *, reverse: bool) -> None:
 def _view(array: Array) -> Array | None:
     """Return the numbers in the memory of the array, if kernels can use it."""
     wanted = number_type(array.dtype)
-    if not (is_plain(array) and array.dtype.isnative) or array.dtype == "f2":
+    if not (is_plain(array) and array.dtype.isnative) or _is_half(array.dtype):
         return None
     return array.view(wanted)
 
 
 def _items(numbers: Array, dtype: DType) -> Array:
     """Return the same memory as items of the type whose numbers they are."""
-    return numbers if dtype == "f2" else numbers.view(native(dtype))
+    return numbers if _is_half(dtype) else numbers.view(native(dtype))
+
+
+def _is_half(dtype: DType) -> bool:
+    """Return whether it is float16, in whichever byte order."""
+    return bool(dtype.kind == "f" and dtype.itemsize == 2)
 
 
 def _shift(numbers: Array, by: int) -> None:

@@ -8,6 +8,7 @@ from taskrt.parallel._arrays import (
     as_array,
     as_axis,
     cut,
+    is_scalar_axis,
     is_ufunc,
     longest_axis,
     rows_of_block,
@@ -46,6 +47,8 @@ def reduce_array(
     array = as_array("reduce()", "array", a)
     _check_op(op)
     _check_mapping(mapping)
+    if axis is not None and is_scalar_axis(axis, array):
+        axis = None
     if axis is None and (array.flags.c_contiguous or op.__name__ not in OF_AXES):
         array, axis = array.reshape(-1), 0
     if axis is not None:
@@ -113,7 +116,20 @@ class _Reduction:
             return self.reduce_here(array, self.options)
         within = {key: x for key, x in self.options.items() if key != "initial"}
         blocks = self.reduce_blocks(array, along, size, within)
-        return self.op.reduce(_stack(blocks), axis=0, **self.options)
+        whole = self.axis is None or array.ndim == 1
+        if whole and self.gives_objects(array):
+            stacked = _stack_objects(blocks)
+        else:
+            stacked = import_module("numpy").stack(blocks)
+        return self.op.reduce(stacked, axis=0, **self.options)
+
+    def gives_objects(self, array: Array) -> bool:
+        """Return whether items are reduced to any object, not to a number."""
+        ufuncs = (self.op, self.mapping) if self.mapping else (self.op,)
+        return bool(
+            array.dtype.hasobject
+            or any(all(types[-1] == "O" for types in ufunc.types) for ufunc in ufuncs)
+        )
 
     def reduce_here(self, block: Array, options: dict[str, object]) -> Any:
         items = block if self.mapping is None else self.mapping(block)
@@ -141,12 +157,9 @@ class _Reduction:
         return found
 
 
-def _stack(blocks: list[Any]) -> Array:
-    """Return an array of what blocks have come to: items of the array, or arrays."""
-    numpy = import_module("numpy")
-    if isinstance(blocks[0], (numpy.ndarray, numpy.generic)):
-        return numpy.stack(blocks)
-    items = numpy.empty(len(blocks), object)
+def _stack_objects(blocks: list[Any]) -> Array:
+    """Return an array of these, as they are: arrays and numbers too."""
+    items = import_module("numpy").empty(len(blocks), object)
     for k, block in enumerate(blocks):
         items[k] = block
     return items

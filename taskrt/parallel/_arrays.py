@@ -72,6 +72,11 @@ def as_array(who: str, name: str, x: object) -> Array:
     return numpy.asarray(x)
 
 
+def is_scalar_axis(axis: int, array: Array) -> bool:
+    """Return whether it is an axis of an array that has none, as NumPy has it."""
+    return array.ndim == 0 and index(axis) in (0, -1)
+
+
 def as_axis(axis: int, array: Array) -> int:
     """Return the axis counted from the first; AxisError if there is none."""
     axis = index(axis)

@@ -42,6 +42,11 @@ def own(fn: _F) -> _F:
     return made  # type: ignore[no-any-return]
 
 
+def call_each(fn: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    """Return fn(item) of each. For `map` a StopIteration of fn would be the end."""
+    return [fn(item) for item in items]
+
+
 def check_callable(who: str, fn: object) -> None:
     if not callable(fn):
         raise TypeError(f"{who} takes a callable first, not {type(fn).__name__!r}")
@@ -102,7 +107,7 @@ class Calls:
             return _as_bytecode(fn, columns[0], results)
 
         def call_each(low: int, high: int) -> None:
-            block = tuple([_slice(column, low, high) for column in columns])
+            block = tuple([block_of(column, low, high) for column in columns])
             _core._call_each(fn, scratch, block, starred, results, low, high - low)
 
         return call_each
@@ -118,17 +123,18 @@ def _as_bytecode(
     """
 
     def call_each(low: int, high: int) -> None:
-        for item in _slice(column, low, high):
+        for item in block_of(column, low, high):
             fn(item)
 
     def collect(low: int, high: int) -> None:
         assert results is not None
-        results[low:high] = [fn(item) for item in _slice(column, low, high)]
+        results[low:high] = [fn(item) for item in block_of(column, low, high)]
 
     return call_each if results is None else collect
 
 
-def _slice(column: Sequence[Any], low: int, high: int) -> Sequence[Any]:
+def block_of(column: Sequence[Any], low: int, high: int) -> Sequence[Any]:
+    """Return the items of a block; raise RuntimeError if they are no longer there."""
     block = column[low:high]
     if len(block) != high - low:
         raise RuntimeError(

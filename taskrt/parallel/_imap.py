@@ -193,9 +193,10 @@ class imap(Unique, Generic[_R]):  # noqa: N801  (used as a function)
     def close(self) -> None:
         """End the iteration: pull no more, cancel the rest and wait for what runs.
 
-        Waits out a cancellation of the caller. Again: does nothing. Any thread; not
-        from fn or the input, which it waits for. A suspension point.
+        Waits out a cancellation of the caller. Again: does nothing. Any thread; raises
+        RuntimeError in fn and in the input, which it waits for. A suspension point.
         """
+        self._window.refuse_inside()
         self._give_up()
         self._window.close()
 

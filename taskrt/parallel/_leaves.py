@@ -9,7 +9,7 @@ from math import isqrt
 from typing import Any, Generic, TypeVar
 
 from taskrt.parallel._blocks import Schedule, run_blocks
-from taskrt.parallel._calls import as_sliced
+from taskrt.parallel._calls import as_sliced, block_of
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -23,13 +23,13 @@ class Leaves(Generic[_T]):
     schedule  how leaves get to threads, as for loops
     """
 
-    __slots__ = ("_alone", "count", "grain", "items", "schedule")
+    __slots__ = ("_alone", "_length", "count", "grain", "items", "schedule")
 
     def __init__(
         self, iterable: Iterable[_T], grain: int | None, schedule: Schedule
     ) -> None:
         self.items = as_sliced(iterable)
-        length = len(self.items)
+        length = self._length = len(self.items)
         self.grain = grain or max(1, isqrt(length) // 4)
         self.count = -(-length // self.grain)
         self._alone = grain is not None
@@ -37,7 +37,8 @@ class Leaves(Generic[_T]):
 
     def __getitem__(self, number: int) -> Sequence[_T]:
         """Return a leaf."""
-        return self.items[number * self.grain : (number + 1) * self.grain]
+        low = number * self.grain
+        return block_of(self.items, low, min(low + self.grain, self._length))
 
     def map(self, fn: Callable[[int], _R]) -> list[_R]:
         """Return fn(number) of each leaf, in order, called in parallel.

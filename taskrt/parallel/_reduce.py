@@ -3,13 +3,13 @@
 import builtins
 import functools
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, overload
 
 from taskrt.parallel._array_reduce import reduce_array
 from taskrt.parallel._arrays import ArrayLike, is_array, is_ufunc
 from taskrt.parallel._blocks import Schedule, check_options
-from taskrt.parallel._calls import check_callable, check_callable_option
+from taskrt.parallel._calls import call_each, check_callable, check_callable_option
 from taskrt.parallel._leaves import Leaves
 from taskrt.parallel._missing import MISSING, Missing
 
@@ -134,7 +134,7 @@ def _fold_tree(
 
     def fold_leaf(number: int) -> Any:
         leaf = leaves[number]
-        return fold(leaf if map is None else builtins.map(map, leaf))
+        return fold(leaf if map is None else call_each(map, leaf))
 
     values = leaves.map(fold_leaf)
     while len(values) > 1:
@@ -184,18 +184,25 @@ def scan(
 
     before = [initial, *leaves.map(fold)[:last]]
     if initial is MISSING:
-        before[1:] = itertools.accumulate(before[1:], op)
+        before[1:] = _accumulate(op, before[1:])
     else:
-        before = list(itertools.accumulate(before, op))
+        before = _accumulate(op, before)
 
     def accumulate(number: int) -> list[Any]:
         left = before[number]
         if left is MISSING:
-            return list(itertools.accumulate(leaves[number], op))
-        found = list(itertools.accumulate(leaves[number], op, initial=left))
+            return _accumulate(op, leaves[number])
+        found = _accumulate(op, [left, *leaves[number]])
         return found if number == 0 else found[1:]
 
     return list(itertools.chain.from_iterable(leaves.map(accumulate)))
+
+
+def _accumulate(op: Callable[[_T, _T], _T], items: Sequence[_T]) -> list[_T]:
+    found = list(itertools.accumulate(items, op))
+    if len(found) < len(items):  # the end, for whoever iterates
+        raise RuntimeError("the op of scan() has raised StopIteration")
+    return found
 
 
 def sum(

@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from taskrt.parallel._blocks import Schedule, check_options, run_blocks
-from taskrt.parallel._calls import as_sliced, check_callable_option
+from taskrt.parallel._calls import as_sliced, block_of, call_each, check_callable_option
 from taskrt.parallel._leaves import Leaves
 from taskrt.parallel._missing import MISSING, Missing
 
@@ -43,7 +43,11 @@ def filter(
     kept: list[tuple[int, list[_T]]] = []
 
     def body(low: int, high: int) -> None:
-        kept.append((low, list(builtins.filter(pred, items[low:high]))))
+        block = block_of(items, low, high)
+        if pred is None:
+            kept.append((low, [item for item in block if item]))
+        else:
+            kept.append((low, [item for item in block if pred(item)]))
 
     run_blocks(len(items), body, grain=grain, schedule=schedule)
     kept.sort(key=itemgetter(0))
@@ -71,7 +75,7 @@ def any(
     """
     check_callable_option("any()", "map", map)
     grain = check_options("any()", grain, schedule)
-    return _find(builtins.any, iterable, map, grain, schedule)
+    return _find(True, iterable, map, grain, schedule)
 
 
 def all(
@@ -92,19 +96,17 @@ def all(
     """
     check_callable_option("all()", "map", map)
     grain = check_options("all()", grain, schedule)
-    return not _find(
-        lambda items: not builtins.all(items), iterable, map, grain, schedule
-    )
+    return not _find(False, iterable, map, grain, schedule)
 
 
 def _find(
-    decides: Callable[[Iterable[Any]], bool],
+    wanted: bool,
     iterable: Iterable[Any],
     map: Callable[[Any], object] | None,
     grain: int | None,
     schedule: Schedule,
 ) -> bool:
-    """Return whether one of the items decides."""
+    """Return whether one of the items is as true as is wanted."""
     items = as_sliced(iterable)
     first = len(items)  # block that has decided or failed; written under the GIL or not
     events: list[tuple[int, Exception | None]] = []
@@ -113,9 +115,8 @@ def _find(
         nonlocal first
         if low > first:
             return
-        block = items[low:high]
         try:
-            if not decides(block if map is None else builtins.map(map, block)):
+            if not _has(wanted, block_of(items, low, high), map):
                 return
             events.append((low, None))
         except Exception as error:
@@ -134,6 +135,18 @@ def _find(
         events.clear()  # errors refer to frames, and those to this
         error = None
     return True
+
+
+def _has(
+    wanted: bool, block: Iterable[Any], map: Callable[[Any], object] | None
+) -> bool:
+    """Return whether there is one."""
+    if map is None:
+        return builtins.any(block) if wanted else not builtins.all(block)
+    for item in block:  # noqa: SIM110  (StopIteration of map is no end)
+        if bool(map(item)) is wanted:
+            return True
+    return False
 
 
 def min(
@@ -205,7 +218,7 @@ def _pick(
 
     def pick_keyed(number: int) -> tuple[Any, Any]:
         leaf = leaves[number]
-        keys = list(builtins.map(key, leaf))
+        keys = call_each(key, leaf)
         place = pick(range(len(leaf)), key=keys.__getitem__)
         return keys[place], leaf[place]
 

@@ -24,7 +24,7 @@ from typing import Any, TypeVar, overload
 from taskrt.parallel._array_sort import sort_array
 from taskrt.parallel._arrays import ArrayLike, is_array
 from taskrt.parallel._blocks import Schedule, check_options, run_blocks
-from taskrt.parallel._calls import as_sliced, check_callable_option
+from taskrt.parallel._calls import as_sliced, block_of, call_each, check_callable_option
 
 _T = TypeVar("_T")
 _A = TypeVar("_A", bound=ArrayLike)
@@ -123,7 +123,7 @@ def sort(
     keys: list[Any] = [None] * len(items)
 
     def call_key(low: int, high: int) -> None:
-        keys[low:high] = list(map(key, items[low:high]))
+        keys[low:high] = call_each(key, block_of(items, low, high))
 
     run_blocks(len(items), call_key, grain=grain, schedule=schedule)
     if alone:
@@ -146,7 +146,7 @@ def _sort_parts(
     schedule: Schedule,
 ) -> list[Any]:
     """Sort in parts; with keys, their places instead, which make no work for the GC."""
-    length = len(items)
+    length = len(items if keys is None else keys)
     size = grain or builtins.max(_PART_LEAST, -(-length // _PARTS_MOST))
     source: Sequence[Any] = items if keys is None else range(length)
     key = None if keys is None else keys.__getitem__
@@ -155,10 +155,11 @@ def _sort_parts(
     def sort_part(number: int) -> None:
         if reverse:  # all is turned round before and after, as by list.sort
             end = length - number * size
-            part = list(source[builtins.max(0, end - size) : end])
+            part = list(block_of(source, builtins.max(0, end - size), end))
             part.reverse()
         else:
-            part = list(source[number * size : (number + 1) * size])
+            low = number * size
+            part = list(block_of(source, low, builtins.min(low + size, length)))
         part.sort(key=key)
         parts[number] = part
 

@@ -37,6 +37,7 @@ _R = TypeVar("_R")
 _BLOCK_NS = 200_000
 _LONGEST = 4096  # items of a block, unless the caller says so
 _GROWTH = 4
+_MOST = 1 << 48  # items of a block or the window: more need not be counted
 
 # What the consumer waits for when it waits for the puller: then that hands over to
 # another when it has that, and ends.
@@ -109,8 +110,8 @@ class Window(Generic[_R]):
         self._calls = calls
         self._source = source
         self._plain = plain
-        self._buffer = buffer
-        self._fixed_grain = grain
+        self._buffer = None if buffer is None else min(buffer, _MOST)
+        self._fixed_grain = None if grain is None else min(grain, _MOST)
         self._family = _core._Family()
         self._context = contextvars.copy_context()
         # Guards the cut, whoever makes it, and the look of close() at what there is.
@@ -124,7 +125,7 @@ class Window(Generic[_R]):
         self._input_error: BaseException | None = None  # the same
         self._appetite = _FOR_NOTHING  # when the puller hands over; the consumer's
         self._let_go = 0  # items; the consumer's
-        self._grain = 1 if grain is None else grain  # the consumer's
+        self._grain = self._fixed_grain or 1  # the consumer's
         self._costs: deque[float] = deque(maxlen=4)  # ns an item, of the last blocks
         self._given: Block[_R] | None = None  # what the consumer is at
         self.stopped = False
@@ -339,9 +340,19 @@ class Window(Generic[_R]):
         self.stopped = True
         self._family._scope.cancel("its lazy map was closed")
 
+    def refuse_inside(self) -> None:
+        """Raise RuntimeError in a task of the map."""
+        if not self.is_parents() and self._family._is_around():
+            raise RuntimeError(
+                "what runs in a lazy map cannot wait for its end: close imap() outside "
+                "of its function and its input"
+            )
+
     def close(self) -> list[BaseException]:
         """Stop, wait for what runs, and return the errors of blocks that were not
-        taken. A suspension point, but no checkpoint."""
+        taken. A suspension point, but no checkpoint. RuntimeError, and nothing done, in
+        a task of the map."""
+        self.refuse_inside()
         self.stop()
         if self.is_parents():
             return []

@@ -15,7 +15,7 @@ from support.examples import some_examples  # noqa: E402
 from taskrt import parallel  # noqa: E402
 from taskrt.parallel import _array_cumsum  # noqa: E402
 
-EXACT = ["?", "i1", "i2", "i4", "i8", "u1", "u8", ">i4", "O"]
+EXACT = ["?", "i1", "i2", "i4", "i8", "u1", "u8", ">i4", "m8[ms]", ">m8[s]", "O"]
 
 
 @pytest.fixture
@@ -49,6 +49,11 @@ def test_any_shape_along_any_axis(small_blocks: None, data: st.DataObject) -> No
     axis = data.draw(st.one_of(st.none(), st.integers(-len(shape), len(shape) - 1)))
     array = np.arange(int(np.prod(shape)), dtype="i4").reshape(shape)
     assert is_same(parallel.cumsum(array, axis), np.cumsum(array, axis))
+
+
+def test_array_without_dimensions_has_one_item() -> None:
+    for axis in (None, 0, -1):
+        assert is_same(parallel.cumsum(np.array(3), axis), np.cumsum(np.array(3)))
 
 
 @pytest.mark.parametrize("view", VIEWS)

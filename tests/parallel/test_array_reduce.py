@@ -134,6 +134,27 @@ def test_nothing_is_the_identity_if_there_is_one() -> None:
         parallel.reduce(np.minimum, np.empty(0))
 
 
+def test_array_without_dimensions_is_its_item() -> None:
+    for axis in (0, -1, None):
+        assert parallel.reduce(np.add, np.array(3), axis=axis) == 3
+    with pytest.raises(np.exceptions.AxisError):
+        parallel.reduce(np.add, np.array(3), axis=1)
+
+
+def test_objects_stay_what_they_are(small_blocks: None) -> None:
+    smalls = np.empty(40, object)
+    smalls[:] = [np.int8(i % 3) for i in range(40)]
+    found = parallel.reduce(np.add, smalls, grain=1)
+    assert (type(found), found) == (np.int8, 39)
+    arrays = np.empty(3, object)
+    arrays[:] = [np.ones(2), np.ones((3, 1)), 1]
+    found = parallel.reduce(np.add, arrays, grain=1)
+    assert is_same(found, np.full((3, 2), 3.0))
+    add = np.frompyfunc(lambda x, y: np.int16(x + y), 2, 1)
+    found = parallel.reduce(add, np.arange(20), grain=2)
+    assert (type(found), found) == (np.int16, 190)
+
+
 def test_map_is_applied_first(small_blocks: None) -> None:
     array = np.arange(100) - 50
     found = parallel.reduce(np.add, array, map=np.square)

@@ -97,6 +97,14 @@ def test_options_change_no_result(
     assert sorted(again) == sorted(expected)
 
 
+@pytest.mark.parametrize("huge", [1 << 62, 1 << 63, 10**30])
+@pytest.mark.parametrize("given", [iter, list])
+def test_huge_numbers_mean_no_bound(huge: int, given: Callable[..., Any]) -> None:
+    for options in ({"grain": huge}, {"buffer": huge}, {"grain": huge, "buffer": huge}):
+        results = parallel.imap(str, given(range(100)), **options)
+        assert list(results) == list(map(str, range(100)))
+
+
 def test_several_iterables_end_with_the_shortest() -> None:
     assert list(parallel.imap(pow, [2, 3, 4], itertools.count())) == [1, 3, 16]
     with pytest.raises(ValueError, match="zip"):
