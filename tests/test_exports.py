@@ -106,6 +106,8 @@ NAMES_OF_MODULES = {
     ],
     "taskrt.native_numba": ["cancelled", "join", "run", "spawn"],
     "taskrt.interop.aio": ["from_async", "run"],
+    "taskrt.interop.futures": ["TaskExecutor"],
+    "taskrt.interop.pool": ["AsyncResult", "IMapIterator", "Pool"],
     "taskrt.parallel": [
         "Reducer",
         "all",
@@ -134,6 +136,8 @@ NAMES_OF_MODULES = {
 
 PAGES = {  # others: native.md
     "taskrt.interop.aio": "interop.md",
+    "taskrt.interop.futures": "interop.md",
+    "taskrt.interop.pool": "interop.md",
     "taskrt.parallel": "parallel.md",
     "taskrt.statistics": "python.md",
 }

@@ -33,9 +33,11 @@ target_threads(void)
     if (n == 0) {
         return 0;
     }
-    /* The spare ones, see blocking.c and lifecycle_enter_blocked. */
-    const uint32_t more = trt_load_seq_cst(&core->spares) +
-                          (n == 1 && trt_load_relaxed(&core->blocked) > 0);
+    /* The spare ones, see blocking.c and lifecycle_enter_blocked; that of the rosters
+     * does for the latter too. */
+    const bool lacks_one = n == 1 && trt_load_relaxed(&core->blocked) > 0 &&
+                           trt_load_relaxed(&core->rosters) == 0;
+    const uint32_t more = trt_load_seq_cst(&core->spares) + lacks_one;
     return n + more < TRT_POOL_MAX_THREADS ? n + more : TRT_POOL_MAX_THREADS;
 }
 

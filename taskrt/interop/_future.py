@@ -1,12 +1,15 @@
 """The future of a task: a real Future of concurrent.futures, as cheap as the task.
 
 What a Future keeps in attributes is kept by the task here. Only who asks for what a
-task has not, the condition, the waiters and the callbacks, has them made: from then on
-`_state` says FINISHED when those have been told, under the condition, as the functions
-of concurrent.futures expect. Before, and in the methods, it is the task that is asked.
+task has not, the condition, the waiters and the callbacks, has them made. The functions
+of concurrent.futures look at `_state` while they have the condition, more than once,
+and count on it that it stays as it is and that they hear of just those ends that come
+later. So from then on it says that the task has ended when the waiters have been told.
+Who ends the task tells them; or who gets the condition after that, if he comes first.
 """
 
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from concurrent.futures._base import (
@@ -45,13 +48,43 @@ class _Waiters(list[Any]):
         super().append(waiter)
 
 
+class _Lock:
+    """The lock of a future's condition: to who gets it all is as it is by now."""
+
+    def __init__(self, future: "TaskFuture[Any]") -> None:
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._future = weakref.ref(future)  # no circle: who locks it has the future
+        self._is_owned = self._lock._is_owned  # type: ignore[attr-defined]
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        if not self._lock.acquire(blocking, timeout):
+            return False
+        self._depth += 1
+        if self._depth == 1:
+            future = self._future()
+            if future is not None:
+                future._catch_up()
+        return True
+
+    def release(self) -> None:
+        self._depth -= 1
+        self._lock.release()
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
 class _Notices:
     """Whom to tell of the end, and what they have been told."""
 
     __slots__ = ("callbacks", "condition", "state", "waiters")
 
-    def __init__(self) -> None:
-        self.condition = threading.Condition()
+    def __init__(self, future: "TaskFuture[Any]") -> None:
+        self.condition = threading.Condition(_Lock(future))  # type: ignore[arg-type]
         self.waiters = _Waiters()
         self.callbacks: list[Callable[[Future[Any]], object]] = []
         self.state: str | None = None  # under the condition
@@ -123,27 +156,33 @@ class TaskFuture(Future[_R]):
     def _noticing(self) -> _Notices:
         notices = self._notices
         if notices is None:
-            made = _Notices()
+            made = _Notices(self)
             notices = self.__dict__.setdefault("_notices", made)
             if notices is made:  # and of no other thread
-                self._task.add_done_callback(self._announce)
+                self._task.add_done_callback(self._hear_end)
         return notices
 
-    def _announce(self, task: Task[_R]) -> None:
-        """Tell those that are to be told; once, when the task has ended."""
-        notices = self._noticing()
-        with notices.condition:
-            if task.cancelled():
-                notices.state = CANCELLED_AND_NOTIFIED
-                for waiter in notices.waiters:
-                    waiter.add_cancelled(self)
-            else:
-                notices.state = FINISHED
-                failed = _core._error_of(task) is not None
-                for waiter in notices.waiters:
-                    (waiter.add_exception if failed else waiter.add_result)(self)
-            notices.condition.notify_all()
+    def _hear_end(self, task: Task[_R]) -> None:
+        """Tell those that are to be told. Called once, when the task has ended."""
+        with self._condition:
+            pass  # who gets it has caught up
         self._invoke_callbacks()  # type: ignore[attr-defined]
+
+    def _catch_up(self) -> None:
+        """Tell the waiters, if the task has ended. With the condition."""
+        notices = self._noticing()
+        if notices.state is not None or not self._task.done():
+            return
+        if self._task.cancelled():
+            notices.state = CANCELLED_AND_NOTIFIED
+            for waiter in notices.waiters:
+                waiter.add_cancelled(self)
+        else:
+            notices.state = FINISHED
+            failed = _core._error_of(self._task) is not None
+            for waiter in notices.waiters:
+                (waiter.add_exception if failed else waiter.add_result)(self)
+        notices.condition.notify_all()
 
     # typeshed has them as attributes that may be written.
 
@@ -161,11 +200,9 @@ class TaskFuture(Future[_R]):
 
     @property
     def _state(self) -> str:  # type: ignore[override]
-        notices = self._notices
         state = _STATES.get(self._task.state, RUNNING)
-        if notices is None:
-            return state
-        if state in (PENDING, RUNNING):
+        notices = self._notices
+        if notices is None or state in (PENDING, RUNNING):
             return state
         return notices.state or RUNNING
 

@@ -22,6 +22,8 @@ class AsyncResult(Generic[_R]):
     it. Its waits are suspension points and checkpoints.
     """
 
+    __module__ = "taskrt.interop.pool"
+
     def __init__(self, pool: object, task: Task[_R]) -> None:
         self._task = task
         # As long as somebody wants the result, the pool is not one that was left open.
@@ -84,6 +86,8 @@ class IMapIterator(Generic[_R]):
     An error of a call is raised in place of its result, and the next result comes
     after it. `next` is a suspension point and a checkpoint, where it has to wait.
     """
+
+    __module__ = "taskrt.interop.pool"
 
     def __init__(self, pool: object, feed: Feed[_R]) -> None:
         self._pool = pool

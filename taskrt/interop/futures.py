@@ -8,6 +8,7 @@
 """
 
 import atexit
+import threading
 import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor
@@ -16,7 +17,7 @@ from itertools import chain, islice, repeat
 from time import monotonic
 from typing import Any, NoReturn, ParamSpec, TypeVar, cast
 
-from taskrt import _core, runtime
+from taskrt import _core
 from taskrt._core import limit
 from taskrt.interop._future import TaskFuture
 from taskrt.interop._initializer import Initializer
@@ -40,10 +41,12 @@ class _Results(chain[_R]):
     """What `map` returns: an iterator over the results, by whole blocks in C."""
 
     _blocks: Generator[Iterable[_R], None, None]
+    _feed: Feed[_R]
 
     def close(self) -> None:
         """Take no more results: calls that have not begun are cancelled."""
         self._blocks.close()
+        self._feed.cut()
 
 
 class TaskExecutor(Executor):
@@ -139,9 +142,10 @@ class TaskExecutor(Executor):
                     were not, 1 or more; None: all are taken now
 
         All calls are made, whether results are taken or not. An error of fn is raised
-        in place of its result; that, and an iterator that is closed or dropped, cancel
-        the calls that have not begun. `next` is a suspension point and a checkpoint,
-        where it has to wait. Raises what `submit` raises.
+        in place of its result; that, and an iterator that is closed, or dropped when
+        some results were taken, cancel the calls that have not begun. `next` is a
+        suspension point and a checkpoint, where it has to wait. Raises what `submit`
+        raises.
         """
         end = None if timeout is None else timeout + monotonic()
         if chunksize is not None and chunksize < 1:
@@ -168,6 +172,7 @@ class TaskExecutor(Executor):
         blocks = _take_blocks(feed, end)
         results = cast(_Results[_R], _Results.from_iterable(blocks))
         results._blocks = blocks
+        results._feed = feed
         return results
 
     def _map_buffered(
@@ -207,12 +212,13 @@ class TaskExecutor(Executor):
     def _refuse(self) -> NoReturn:
         raise RuntimeError(
             "cannot schedule new futures after "
-            + ("interpreter shutdown" if runtime._exiting.is_set() else "shutdown")
+            + ("interpreter shutdown" if _is_over.is_set() else "shutdown")
         )
 
 
 _living: weakref.WeakSet[TaskExecutor] = weakref.WeakSet()
 _hooks: list[object] = []
+_is_over = threading.Event()
 
 
 def _keep_till_exit(executor: TaskExecutor) -> None:
@@ -223,6 +229,7 @@ def _keep_till_exit(executor: TaskExecutor) -> None:
 
 
 def _close_all() -> None:
+    _is_over.set()
     for executor in list(_living):
         executor._roster._close()
 

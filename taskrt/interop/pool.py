@@ -188,7 +188,7 @@ class Pool:
         iterable: Iterable[Any],
         chunksize: int | None = None,
     ) -> IMapIterator[_R]:
-        """Do the same as `imap`, with the results in the order in which they come."""
+        """Do the same as `imap`, with results and errors in the order they come in."""
         return self._pull(UnorderedFeed, func, iterable, chunksize)
 
     # ---- life ----------------------------------------------------------------------
@@ -307,10 +307,8 @@ class Pool:
         chunksize: int | None,
     ) -> IMapIterator[_R]:
         self._check_running()
-        source = Pulled()
-        feed = kind(
-            self._roster, self._prepared(func), source, grain=_checked(chunksize)
-        )
+        source = Pulled(_checked(chunksize))
+        feed = kind(self._roster, self._prepared(func), source, grain=chunksize)
         self._feeds.add(feed)
         self._spawn(source.pull, iterable, feed)
         return IMapIterator(self, feed)

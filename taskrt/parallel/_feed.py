@@ -15,7 +15,7 @@ An error is a result: the calls after it are made all the same.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import starmap
+from itertools import islice, starmap
 from time import monotonic, perf_counter_ns
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
 
@@ -117,10 +117,15 @@ class Columns(Source):
 
 
 class Pulled(Source):
-    """Items that one task pulls from an iterable, at once and all of them."""
+    """Items that one task pulls from an iterable, at once and all of them.
 
-    def __init__(self) -> None:
-        self._items: deque[Any] = deque()
+    chunk  how many items each block has; those before an error of the iterable that do
+           not fill one are lost. None: as many as there are and are asked for
+    """
+
+    def __init__(self, chunk: int | None = None) -> None:
+        self._chunk = chunk
+        self._items: deque[Any] = deque()  # chunks, if there are such
         self._taken = 0  # under the lock
         # A lock of tasks, since a finalizer that runs meanwhile may suspend.
         self._lock = _core.Lock()
@@ -133,7 +138,10 @@ class Pulled(Source):
             return None
         with self._lock:
             first = self._taken
-            block = [items.popleft() for _ in range(min(most, len(items)))]
+            if self._chunk is not None:
+                block = items.popleft() if items else []
+            else:
+                block = [items.popleft() for _ in range(min(most, len(items)))]
             self._taken += len(block)
         return Block(first, len(block), (block,)) if block else None
 
@@ -147,21 +155,30 @@ class Pulled(Source):
     def cut(self) -> None:
         self._is_cut = True
 
+    def _cut_up(self, iterable: Iterable[Any]) -> Iterator[list[Any]]:
+        iterator = iter(iterable)
+        while chunk := list(islice(iterator, self._chunk)):
+            yield chunk
+
     def pull(self, iterable: Iterable[Any], feed: "Feed[Any]") -> None:
         """Pull all items, and let lanes know of them. The body of a task.
 
         An error of the iterable is the result after all others.
         """
         count = 0
+        turn_ns = perf_counter_ns() + _SHORT_NS
         append = self._items.append
         error: BaseException | None = None
         try:
-            for item in iterable:
+            for item in iterable if self._chunk is None else self._cut_up(iterable):
                 append(item)
-                count += 1
+                count += 1 if self._chunk is None else len(item)
                 feed.invite()
                 if self._is_cut:
                     break
+                if perf_counter_ns() >= turn_ns:
+                    _core.yield_now()  # to lanes that have no other thread
+                    turn_ns = perf_counter_ns() + _SHORT_NS
         except BaseException as raised:
             error = raised
         if error is not None and not isinstance(error, Cancelled):
@@ -171,9 +188,9 @@ class Pulled(Source):
             feed.publish(block)
         if isinstance(error, Cancelled):
             feed.cut()
-        else:
+        elif error is not None or not self._is_cut:
             self._total = count
-            feed.look()
+        feed.look()
         if error is not None and not isinstance(error, Exception):
             raise error
 

@@ -37,6 +37,8 @@ PROBLEMS = (
     "tiny_map",
     "imap",
     "parallel_map",
+    "executor",
+    "executor_map",
     "nested_map",
     "switch",
     "suspend",
