@@ -34,7 +34,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 INSTALL_TASKRT := $(PIP_INSTALL) --no-build-isolation --no-deps \
     --config-settings build-dir=$(BUILD) --config-settings setup-args=-Dwerror=$(WERROR)
 demo-extras := numpy
-test-extras := test numpy cython blas progress sklearn \
+test-extras := test numpy cython blas progress sklearn joblib dask \
     $(if $(filter 3.13t,$(TAG)),,aio cffi numba)
 bench-extras := numpy $(if $(filter 3.13t,$(TAG)),,bench)
 lint-extras := lint

@@ -24,6 +24,7 @@ EXAMPLES = ROOT / "examples"
 SMALL = {
     "bootstrap": ["600"],
     "fib": ["16", "--cutoff", "8"],
+    "grid_search": ["2"],
     "hash_tree": [str(ROOT / "taskrt")],
     "kmeans": ["20000"],
     "mandelbrot": ["100"],
@@ -34,6 +35,7 @@ SMALL = {
 }
 NEEDS = {
     "bootstrap": "sklearn",
+    "grid_search": "sklearn",
     "kmeans": "numpy",
     "mandelbrot": "numpy",
     "monte_carlo": "numpy",

@@ -106,7 +106,9 @@ NAMES_OF_MODULES = {
     ],
     "taskrt.native_numba": ["cancelled", "join", "run", "spawn"],
     "taskrt.interop.aio": ["from_async", "run"],
+    "taskrt.interop.dask": ["get"],
     "taskrt.interop.futures": ["TaskExecutor"],
+    "taskrt.interop.joblib": ["register"],
     "taskrt.interop.pool": ["AsyncResult", "IMapIterator", "Pool"],
     "taskrt.parallel": [
         "Reducer",
@@ -136,7 +138,9 @@ NAMES_OF_MODULES = {
 
 PAGES = {  # others: native.md
     "taskrt.interop.aio": "interop.md",
+    "taskrt.interop.dask": "interop.md",
     "taskrt.interop.futures": "interop.md",
+    "taskrt.interop.joblib": "interop.md",
     "taskrt.interop.pool": "interop.md",
     "taskrt.parallel": "parallel.md",
     "taskrt.statistics": "python.md",

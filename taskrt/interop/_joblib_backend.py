@@ -1,5 +1,6 @@
 """The joblib backend: what `Parallel` asks for, on the pool of taskrt."""
 
+import queue
 import sys
 import threading
 from collections.abc import Iterator
@@ -84,6 +85,8 @@ class TaskBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         # in our order if any will do. Of its own it would poll for those.
         self._is_unordered = not ordered
         parallel.return_ordered = True
+        # A call that was aborted leaves batches there, which the next would run.
+        parallel._ready_batches = queue.Queue()
 
     def stop_call(self) -> None:
         """End a call, however it has ended."""
@@ -105,8 +108,8 @@ class TaskBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
     def retrieval_context(self) -> Iterator[None]:
         """Enclose the retrieval of results, once all that goes at first has begun.
 
-        `Parallel` may take the input for unfinished that a batch has finished just then:
-        it looks, and a moment later notes down what it saw.
+        `Parallel` may take the input for unfinished that a batch has finished just
+        then: it looks, and a moment later notes down what it saw.
         """
         if self.parallel._original_iterator is None:
             self.parallel._iterating = False
@@ -122,9 +125,9 @@ class TaskBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
             return
         run.cancel("joblib.Parallel was aborted")
         error = sys.exc_info()[1]
-        if error is not None and not isinstance(error, GeneratorExit):
-            if not run.is_late:
-                run.wait()
+        has_failed = error is not None and not isinstance(error, GeneratorExit)
+        if has_failed and not run.is_late:
+            run.wait()
 
     def get_nested_backend(self) -> tuple["TaskBackend", None]:
         """Return what is in force for calls within batches: the same pool."""

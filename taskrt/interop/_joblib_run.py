@@ -6,6 +6,7 @@ told that results are fetched, which it does by `Job.get`, and that waits as tas
 """
 
 import contextvars
+import queue
 from collections import deque
 from collections.abc import Callable
 from multiprocessing import TimeoutError as JobTimeoutError
@@ -70,7 +71,7 @@ class Job:
             self._run.fail(error)
 
     def get(self, timeout: float | None = None) -> list[Any]:
-        """Return the results of this batch; if any order will do, of one that has ended.
+        """Return this batch's results; of one that has ended, if any order will do.
 
         timeout  seconds to wait at most, None for no limit
 
@@ -84,7 +85,7 @@ class Job:
             if run.ended is not None:
                 try:
                     job = run.ended.get(timeout)
-                except TimeoutError:
+                except queue.Empty:
                     job = None
             elif not self._wait(timeout):
                 job = None
@@ -98,8 +99,12 @@ class Job:
         return results
 
     def _wait(self, timeout: float | None) -> bool:
-        if self._started is not None and not self._started.wait(timeout):
-            return False
+        if self._started is not None:
+            begun = monotonic()
+            if not self._started.wait(timeout):
+                return False
+            if timeout is not None:
+                timeout = max(0.0, timeout - (monotonic() - begun))
         assert self._task is not None
         return _core.wait(self._task, timeout=timeout)
 

@@ -31,7 +31,7 @@ class TaskPlace:
     def _attributes(self) -> dict[str, Any]:
         values = _core._locals()
         if values is None:
-            return self._outside.__dict__
+            return cast(dict[str, Any], self._outside.__dict__)
         return cast(dict[str, Any], values.setdefault(self, {}))
 
     def __getattr__(self, name: str) -> Any:

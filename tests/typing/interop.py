@@ -5,7 +5,7 @@ import concurrent.futures
 from typing import assert_type
 
 from taskrt import spawn
-from taskrt.interop import aio
+from taskrt.interop import aio, dask, joblib
 from taskrt.interop.futures import TaskExecutor
 from taskrt.interop.pool import Pool
 
@@ -28,6 +28,10 @@ assert_type(aio.from_async(later(1)), str)
 assert_type(aio.from_async(spawn(count, "5"), timeout=1.5), int)
 assert_type(aio.from_async(later(1), loop=asyncio.new_event_loop()), str)
 aio.from_async(later)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+assert_type(joblib.register(), None)
+joblib.register("taskrt")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+dask.get({"x": 1}, "x", num_workers=2, chunksize=3)
+dask.get({"x": 1})  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
 
 
 def square(n: int) -> int:
