@@ -60,7 +60,8 @@ class _Keeper:
                 self._hook()
             if len(self._heap) >= self._sweep_at:
                 self._sweep()
-            heapq.heappush(self._heap, (deadline, next(self._numbers), target))
+            entry = (deadline, next(self._numbers), target)
+            heapq.heappush(self._heap, entry)
             is_next = self._heap[0][2] is target
             keeper = self._task
             if keeper is None or keeper.done():
@@ -87,8 +88,11 @@ class _Keeper:
 
     def _sweep(self) -> None:
         """Drop what was cancelled; amortised, at each doubling of the heap."""
-        self._heap = [entry for entry in self._heap if not entry[2].done()]
-        heapq.heapify(self._heap)
+        # What a collection adds meanwhile goes to the new one.
+        entries, self._heap = self._heap, []
+        for entry in entries:
+            if not entry[2].done():
+                heapq.heappush(self._heap, entry)
         self._sweep_at = max(64, 2 * len(self._heap))
 
     def stop(self, why: str = "the process ends, or has called shutdown()") -> None:
@@ -118,8 +122,9 @@ class _Keeper:
             with self._lock:
                 now = time.monotonic()
                 while self._heap and self._heap[0][0] <= now:
-                    self._due.append(self._heap[0][2])
-                    heapq.heappop(self._heap)
+                    entry = heapq.heappop(self._heap)
+                    self._due.append(entry[2])
+                    del entry
                 if not self._due and not self._heap:
                     self._task = None
                     return
