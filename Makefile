@@ -36,7 +36,7 @@ INSTALL_TASKRT := $(PIP_INSTALL) --no-build-isolation --no-deps \
 demo-extras := numpy
 test-extras := test numpy cython blas progress sklearn joblib dask \
     $(if $(filter 3.13t,$(TAG)),,aio cffi numba)
-bench-extras := numpy $(if $(filter 3.13t,$(TAG)),,bench)
+bench-extras := numpy sklearn $(if $(filter 3.13t,$(TAG)),,bench)
 lint-extras := lint
 docs-extras := docs
 

@@ -134,7 +134,7 @@ class TaskBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         return type(self)(nesting_level=(self.nesting_level or 0) + 1), None
 
 
-_taking = threading.Lock()
+_taking = threading.RLock()  # a finalizer may call joblib meanwhile
 
 
 def _take_places() -> None:
@@ -142,11 +142,10 @@ def _take_places() -> None:
     with _taking:
         if isinstance(joblib.parallel._backend, threading.local):
             joblib.parallel._backend = ConfigPlace(joblib.parallel._backend, _is_shared)
-        config = sys.modules.get("sklearn._config")
-        if config is not None and isinstance(
-            getattr(config, "_threadlocal", None), threading.local
-        ):
-            config._threadlocal = TaskPlace(config._threadlocal)  # type: ignore[attr-defined]
+        config: Any = sys.modules.get("sklearn._config")
+        place = getattr(config, "_threadlocal", None)
+        if isinstance(place, threading.local):
+            config._threadlocal = TaskPlace(place)
 
 
 def _is_shared(config: Any) -> bool:

@@ -1,0 +1,1 @@
+"""Bench problem: see problem.py."""

@@ -1,0 +1,10 @@
+"""joblib with its backend "loky"."""
+
+from joblib import Parallel, delayed
+
+from joblib_calls.problem import successor
+
+
+def run(items: range) -> list[int]:
+    """Map the items."""
+    return list(Parallel(2, backend="loky")(delayed(successor)(n) for n in items))
