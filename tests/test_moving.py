@@ -41,7 +41,8 @@ def test_program_of_a_page_runs(program: str, workers: str) -> None:
         if importlib.util.find_spec(name) is None:
             pytest.skip(f"needs {name}")
     assert "assert " in program
-    run_script(program, env={"TASKRT_NUM_THREADS": workers})
+    # Some import what takes long to import.
+    run_script(program, env={"TASKRT_NUM_THREADS": workers}, timeout=110)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=shown)

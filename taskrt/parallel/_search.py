@@ -7,12 +7,7 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from taskrt.parallel._blocks import Schedule, check_options, run_blocks
-from taskrt.parallel._calls import (
-    as_sliced,
-    block_of,
-    call_each,
-    check_callable_option,
-)
+from taskrt.parallel._calls import as_sliced, block_of, call_each, check_callable_option
 from taskrt.parallel._leaves import Leaves
 from taskrt.parallel._missing import MISSING, Missing
 

@@ -24,12 +24,7 @@ from typing import Any, TypeVar, overload
 from taskrt.parallel._array_sort import sort_array
 from taskrt.parallel._arrays import ArrayLike, is_array
 from taskrt.parallel._blocks import Schedule, check_options, run_blocks
-from taskrt.parallel._calls import (
-    as_sliced,
-    block_of,
-    call_each,
-    check_callable_option,
-)
+from taskrt.parallel._calls import as_sliced, block_of, call_each, check_callable_option
 
 _T = TypeVar("_T")
 _A = TypeVar("_A", bound=ArrayLike)
