@@ -134,7 +134,9 @@ def test_ctrl_c_does_not_wait_for_a_place(threads: str) -> None:
         ready.wait()
         with busy:
             os.write(1, b"ready\\n")  # print() holds a lock that Ctrl-C may find taken
-            time.sleep(60)  # reaches no checkpoint, and keeps the place
+            for _ in range(6000):
+                time.sleep(0.01)  # no checkpoint: keeps the place; in pieces, since a
+                # signal that comes just before a call sleeps through it
 
     ready, busy = threading.Event(), threading.Lock()
     with limit(1):
