@@ -231,12 +231,11 @@ roster_living(PyObject *op, PyObject *Py_UNUSED(ignored))
     RosterObject *const self = (RosterObject *)op;
     enter_process(self);
     trt_mutex_lock(&self->lock);
-    size_t count = self->count;
-    TaskObject **const tasks = malloc((count + 1) * sizeof *tasks);
+    TaskObject **const tasks = malloc((self->count + 1) * sizeof *tasks);
+    size_t count = 0;
     for (Entry *e = self->newest; tasks && e; e = e->older) {
-        tasks[--count] = (TaskObject *)Py_NewRef((PyObject *)e->task);
+        tasks[count++] = (TaskObject *)Py_NewRef((PyObject *)e->task);
     }
-    count = self->count;
     trt_mutex_unlock(&self->lock);
     if (!tasks) {
         return PyErr_NoMemory();
@@ -244,7 +243,7 @@ roster_living(PyObject *op, PyObject *Py_UNUSED(ignored))
     PyObject *const list = PyList_New((Py_ssize_t)count);
     for (size_t i = 0; i < count; i++) {
         if (list) {
-            PyList_SET_ITEM(list, (Py_ssize_t)i, (PyObject *)tasks[i]);
+            PyList_SET_ITEM(list, (Py_ssize_t)(count - 1 - i), (PyObject *)tasks[i]);
         } else {
             Py_DECREF(tasks[i]);
         }
