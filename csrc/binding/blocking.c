@@ -86,15 +86,15 @@ blocking_leave(Worker *w)
     }
 }
 
-/* _spares(): how many regions have a spare thread, and how many threads take work. For
- * tests. */
+/* _spares(): how many regions have a spare thread, and how many threads take work, in
+ * the default pool. For tests. */
 PyObject *
 core_spares(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
     size_t spares = 0, running = 0;
-    for (int team = 0; core->pool && team < TRT_TEAMS; team++) {
-        spares += trt_load_seq_cst(&core->spares[team]);
-        running += trt_load_relaxed(&core->pool->teams[team].running);
+    if (core->pool) {
+        spares = trt_load_seq_cst(&core->spares[TRT_DEFAULT]);
+        running = trt_load_relaxed(&core->pool->teams[TRT_DEFAULT].running);
     }
     return Py_BuildValue("nn", (Py_ssize_t)spares, (Py_ssize_t)running);
 }
