@@ -40,7 +40,11 @@ from taskrt import (
 # ---- waits across the two ------------------------------------------------------------
 
 
-def test_pending_interactive_task_is_not_run_by_who_fetches_it(run: Place) -> None:
+def test_pending_interactive_task_is_not_run_by_who_fetches_it(
+    run: Place, set_num_threads: Callable[[int], object]
+) -> None:
+    set_num_threads(2)  # one that starts what a thread of the program's own has spawned
+
     def body() -> None:
         gate = threading.Event()
         first = interactive(gate.wait, PATIENCE)
