@@ -3,11 +3,9 @@
 from collections.abc import Iterable, Iterator
 
 from _measure import Row, cost_row, gain_row, side_by_side
+from _successor import successor
 
-
-def successor(x: int) -> int:
-    """Return the number after `x`."""
-    return x + 1
+__all__ = ["is_right", "make", "rows", "successor", "take"]
 
 
 def make(size: int) -> Iterator[int]:

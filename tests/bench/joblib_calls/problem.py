@@ -3,23 +3,11 @@
 from collections.abc import Iterator
 
 from _measure import Row, gain_row, is_installed, side_by_side
+from _successor import is_right, make, successor
+
+__all__ = ["is_right", "make", "rows", "successor"]
 
 BASES = {"with_threading": ("threads", 3), "with_loky": ("processes", 1)}
-
-
-def successor(x: int) -> int:
-    """Return the number after `x`."""
-    return x + 1
-
-
-def make(size: int) -> range:
-    """Return the items."""
-    return range(size)
-
-
-def is_right(answer: object, size: int) -> bool:
-    """Return whether every item was mapped, in order."""
-    return answer == list(range(1, size + 1))
 
 
 def rows(*, quick: bool) -> Iterator[Row]:

@@ -3,27 +3,15 @@
 from collections.abc import Iterator
 
 from _measure import Row, cost_row, gain_row, gil_is_on, is_installed, side_by_side
+from _successor import is_right, make, successor
+
+__all__ = ["is_right", "make", "rows", "successor"]
 
 PEERS = {
     "with_executor": ("ThreadPoolExecutor.map", "concurrent.futures", 20),
     "with_joblib": ("joblib, threads", "joblib", 1),
     "with_dask": ("Dask bag, threads", "dask", 1),
 }
-
-
-def successor(x: int) -> int:
-    """Return the number after `x`."""
-    return x + 1
-
-
-def make(size: int) -> range:
-    """Return the items."""
-    return range(size)
-
-
-def is_right(answer: object, size: int) -> bool:
-    """Return whether every item was mapped, in order."""
-    return answer == list(range(1, size + 1))
 
 
 def rows(*, quick: bool) -> Iterator[Row]:

@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 
 from _measure import Row, cost_row, is_installed, side_by_side
+from _successor import is_right, make, successor
+
+__all__ = ["is_right", "make", "rows", "successor"]
 
 CONTENDERS = {
     "with_taskrt": ("taskrt", "taskrt"),
@@ -10,21 +13,6 @@ CONTENDERS = {
     "with_gevent": ("gevent", "gevent"),
     "with_asyncio": ("asyncio.gather", "asyncio"),
 }
-
-
-def successor(x: int) -> int:
-    """Return the number after `x`."""
-    return x + 1
-
-
-def make(size: int) -> range:
-    """Return the items."""
-    return range(size)
-
-
-def is_right(answer: object, size: int) -> bool:
-    """Return whether every item was mapped, in order."""
-    return answer == list(range(1, size + 1))
 
 
 def rows(*, quick: bool) -> Iterator[Row]:
