@@ -36,8 +36,7 @@ blocking_look(void)
             continue;
         }
         /* Counted before the region can know of it, since that counts it back. */
-        _Atomic(uint32_t) *const spares =
-            &core->spares[w->base.team - core->pool->teams];
+        _Atomic(uint32_t) *const spares = &core->spares[worker_team(w)];
         trt_fetch_add_seq_cst(spares, 1);
         if (trt_cas_seq_cst(&w->blocked_since, &since, since | HAS_SPARE)) {
             found = true;

@@ -73,32 +73,25 @@ entries_tidy_posted(void)
     }
 }
 
-/* Of a task that is in no deque that others take from. */
+/* Of an interactive task that is not pinned. */
 static void
-drop_apart(Worker *w, TaskObject *task, bool pinned)
+drop_posted(TaskObject *task)
 {
     trt_injector *const posted = &core->pool->teams[TRT_INTERACTIVE].injector;
-    void *const item = task_as_item(task);
-    if (pinned ? trt_deque_pop_if(&w->pinned, item)
-               : trt_injector_remove(posted, item)) {
+    if (trt_injector_remove(posted, task_as_item(task))) {
         Py_DECREF(task); /* the queue's; the caller has one of its own */
-    } else if (pinned) {
-        w->stale++;
-    }
-    if (pinned && w->stale) {
-        tidy_newest(w, &w->pinned); /* and not the oldest: they keep their order */
     }
 }
 
 void
 entries_drop_slow(Worker *w, TaskObject *task)
 {
-    trt_deque *const queue = &w->base.deque;
-    const uint32_t flags = trt_load_relaxed(&task->base.flags);
-    if (flags & (TRT_TASK_PINNED | TASK_INTERACTIVE)) {
-        drop_apart(w, task, flags & TRT_TASK_PINNED);
+    const bool pinned = task_flag(task, TRT_TASK_PINNED);
+    if (!pinned && task_flag(task, TASK_INTERACTIVE)) {
+        drop_posted(task);
         return;
     }
+    trt_deque *const queue = pinned ? &w->pinned : &w->base.deque;
     if (trt_deque_pop_if(queue, task_as_item(task))) {
         Py_DECREF(task); /* the queue's; the caller has one of its own */
     } else {
@@ -106,7 +99,7 @@ entries_drop_slow(Worker *w, TaskObject *task)
     }
     if (w->stale) {
         tidy_newest(w, queue);
-        if (w->stale >= STALE_MAX) {
+        if (w->stale >= STALE_MAX && !pinned) { /* pinned tasks keep their order */
             entries_tidy_oldest(w);
             w->stale /= 2; /* some of them may have been in other queues */
         }
