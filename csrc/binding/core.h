@@ -363,6 +363,7 @@ typedef struct Core {
     _Atomic(uint64_t) detached_live; /* detached tasks that have not ended */
     /* By team, by set_num_threads; 0: as the environment says. */
     uint32_t chosen_threads[TRT_TEAMS];
+    uint32_t interactive_due; /* how many there are to be; of this start, under life */
     _Atomic(uint32_t) timed_waits; /* fibers that a timer will wake */
     _Atomic(uint32_t) wakeups;     /* how often a worker has left its sleep */
     /* Main's root waits for something without a deadline, and has not been told yet

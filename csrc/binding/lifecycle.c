@@ -453,6 +453,7 @@ lifecycle_start(void)
         }
         if (!error) {
             trt_store_relaxed(&core->threads, settings.threads[TRT_DEFAULT]);
+            core->interactive_due = settings.threads[TRT_INTERACTIVE];
             hooks = !core->hooked;
             core->hooked = true;
             if (!trt_load_relaxed(&core->exited)) {
@@ -470,18 +471,14 @@ lifecycle_start(void)
 int
 lifecycle_start_interactive(void)
 {
-    Settings settings;
     if (trt_load_relaxed(&core->interactive) > 0 || trt_load_relaxed(&core->exited)) {
         return 0; /* the latter: exit functions, where main runs everything */
-    }
-    if (settings_read(&settings) < 0) {
-        return -1;
     }
     int error = 0;
     trt_mutex_lock(&core->life);
     if (trt_load_relaxed(&core->threads) > 0 && !trt_load_relaxed(&core->stopping) &&
         trt_load_relaxed(&core->interactive) == 0) {
-        const uint32_t n = settings.threads[TRT_INTERACTIVE];
+        const uint32_t n = core->interactive_due;
         error = start_threads_locked(TRT_INTERACTIVE, n, false);
         if (!error) {
             trt_store_relaxed(&core->interactive, n);
@@ -529,6 +526,9 @@ lifecycle_resize(int team, uint32_t n)
     int error = 0;
     trt_mutex_lock(&core->life);
     core->chosen_threads[team] = n;
+    if (team == TRT_INTERACTIVE) {
+        core->interactive_due = n;
+    }
     if (trt_load_relaxed(number) > 0) {
         const uint32_t before = trt_load_relaxed(number);
         trt_store_seq_cst(number, n);
