@@ -71,10 +71,7 @@ family_adopt(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kw
         trt_waiters_add(&task->base.waiters, &node->base); /* open: nobody knows it */
     }
     if (children_record(self, task) < 0) {
-        PyObject *const error = trt_py_take_error();
-        task_cancel_pending(task);
-        Py_DECREF(task);
-        trt_py_set_error(error);
+        spawn_give_up(task);
         return NULL;
     }
     if (spawn_enqueue(w, task) < 0) {

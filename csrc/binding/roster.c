@@ -186,14 +186,8 @@ spawn_member(RosterObject *self, PyObject *const *args, Py_ssize_t nargs,
     trt_task_set_flags(&task->base, TASK_QUIET | TASK_FOREIGN);
     const int listed = keep_thread(self) < 0 ? -1 : list_task(self, task, by_member);
     if (listed <= 0) {
-        PyObject *const error = listed < 0 ? trt_py_take_error() : NULL;
-        task_cancel_pending(task);
-        Py_DECREF(task);
-        if (!error) {
-            Py_RETURN_NONE;
-        }
-        trt_py_set_error(error);
-        return NULL;
+        spawn_give_up(task);
+        return listed < 0 ? NULL : Py_NewRef(Py_None);
     }
     if (spawn_enqueue(w, task) < 0) {
         Py_DECREF(task);

@@ -175,6 +175,17 @@ spawn_born(Worker **worker, ScopeObject *scope, PyObject *const *args, Py_ssize_
     return task;
 }
 
+void
+spawn_give_up(TaskObject *task)
+{
+    PyObject *const error = PyErr_Occurred() ? trt_py_take_error() : NULL;
+    task_cancel_pending(task);
+    Py_DECREF(task);
+    if (error) {
+        trt_py_set_error(error);
+    }
+}
+
 int
 spawn_enqueue(Worker *w, TaskObject *task)
 {

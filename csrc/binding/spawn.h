@@ -5,10 +5,12 @@
 extern PyType_Spec spawner_spec; /* spawn.c */
 PyObject *core_spawn(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 /* Make a task that is born into a scope, which is not left before it has ended; or into
- * none, NULL. It is counted: spawn_enqueue or task_cancel_pending has to follow. NULL
+ * none, NULL. It is counted: spawn_enqueue or spawn_give_up has to follow. NULL
  * with an error set. */
 TaskObject *spawn_born(Worker **worker, ScopeObject *scope, PyObject *const *args,
                        Py_ssize_t nargs, PyObject *kwnames);
+/* Cancel it instead, and drop it. Keeps the error that may be set. */
+void spawn_give_up(TaskObject *task);
 /* Put it where a thread finds it. 0; or −1 with an error set, and it is cancelled. */
 int spawn_enqueue(Worker *w, TaskObject *task);
 /* How a task is made that is submitted later. */
