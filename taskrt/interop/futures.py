@@ -17,10 +17,9 @@ from itertools import chain, islice, repeat
 from time import monotonic
 from typing import Any, NoReturn, ParamSpec, TypeVar, cast
 
-from taskrt import _core
-from taskrt._core import limit
 from taskrt.interop._future import TaskFuture
 from taskrt.interop._initializer import Initializer
+from taskrt.interop._members import Members
 from taskrt.parallel._calls import check_callable
 from taskrt.parallel._feed import Columns, Feed, OrderedFeed
 
@@ -92,12 +91,8 @@ class TaskExecutor(Executor):
             None if initializer is None else Initializer(initializer, initargs)
         )
         self._max_workers = max_workers
-        self._roster = _core._Roster(
-            None if max_workers is None else limit(max_workers),
-            thread_name_prefix or None,
-        )
-        self._spawn = self._roster._spawn
-        self._feeds: weakref.WeakSet[Feed[Any]] = weakref.WeakSet()
+        self._members = Members(max_workers, thread_name_prefix or None)
+        self._spawn = self._members.roster._spawn
         _keep_till_exit(self)
 
     @property
@@ -160,13 +155,13 @@ class TaskExecutor(Executor):
             call = partial(self._initializer.call, fn)
         columns, starred = _take_all(iterables)
         feed: OrderedFeed[_R] = OrderedFeed(
-            self._roster,
+            self._members.roster,
             call,
             Columns(columns, exact=chunksize is not None),
             starred=starred,
             grain=chunksize,
         )
-        self._feeds.add(feed)
+        self._members.add_map(feed)
         if not feed.start():
             self._refuse()
         blocks = _take_blocks(feed, end)
@@ -196,18 +191,11 @@ class TaskExecutor(Executor):
         Again: does that again. A suspension point with `wait`; any thread, and a task
         of the executor without it.
         """
-        self._roster._close()
+        self._members.close()
         if cancel_futures:
-            for feed in list(self._feeds):
-                feed.cut()
-            for task in self._roster._living():
-                _core._cancel_pending(task)
+            self._members.cancel()
         if wait:
-            living = self._roster._living()
-            if living:
-                _core.wait(*living)
-                del living
-            self._roster._wait()
+            self._members.wait()
 
     def _refuse(self) -> NoReturn:
         raise RuntimeError(
@@ -231,7 +219,7 @@ def _keep_till_exit(executor: TaskExecutor) -> None:
 def _close_all() -> None:
     _is_over.set()
     for executor in list(_living):
-        executor._roster._close()
+        executor._members.close()
 
 
 def _check_buffersize(buffersize: int) -> None:

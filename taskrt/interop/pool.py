@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
 from taskrt import _core, runtime
-from taskrt._core import Task, limit
+from taskrt._core import Task
 from taskrt.interop._initializer import Initializer
+from taskrt.interop._members import Members
 from taskrt.interop._pool_results import (
     AsyncResult,
     IMapIterator,
@@ -85,10 +86,7 @@ class Pool:
                 initializer, tuple(initargs), maxtasksperchild
             )
         self._processes = processes
-        self._roster = _core._Roster(
-            None if processes is None else limit(processes), None
-        )
-        self._feeds: weakref.WeakSet[Feed[Any]] = weakref.WeakSet()
+        self._members = Members(processes)
         self._state = _RUN
         _terminate_at_exit(self)
 
@@ -197,26 +195,19 @@ class Pool:
         """Accept no more calls."""
         if self._state == _RUN:
             self._state = _CLOSE
-            self._roster._close()
+            self._members.close()
 
     def terminate(self) -> None:
         """Accept no more calls, and begin none that has not begun."""
         self._state = _TERMINATE
-        self._roster._close()
-        for feed in list(self._feeds):
-            feed.cut()
-        for task in self._roster._living():
-            _core._cancel_pending(task)
+        self._members.close()
+        self._members.cancel()
 
     def join(self) -> None:
         """Wait for all calls. Raises ValueError before `close` and `terminate`."""
         if self._state == _RUN:
             raise ValueError("Pool is still running")
-        living = self._roster._living()
-        if living:
-            _core.wait(*living)
-            del living
-        self._roster._wait()
+        self._members.wait()
 
     def __enter__(self) -> Self:
         self._check_running()
@@ -233,7 +224,7 @@ class Pool:
     def __del__(self, _warn: Any = warnings.warn) -> None:
         if self._state == _RUN:
             self._state = _CLOSE
-            self._roster._close()
+            self._members.close()
             _warn(
                 f"unclosed running multiprocessing pool {self!r}",
                 ResourceWarning,
@@ -265,7 +256,7 @@ class Pool:
         return partial(self._initializer.call, func)
 
     def _spawn(self, fn: Callable[..., _R], *args: Any, **kwargs: Any) -> Task[_R]:
-        task = self._roster._spawn(fn, *args, **kwargs)
+        task = self._members.roster._spawn(fn, *args, **kwargs)
         if task is None:  # closed by somebody just now
             raise ValueError("Pool not running")
         return task
@@ -282,13 +273,13 @@ class Pool:
         if type(iterable) not in (range, tuple):
             items = list(iterable)
         feed: OrderedFeed[_R] = OrderedFeed(
-            self._roster,
+            self._members.roster,
             self._prepared(func),
             Columns((items,), exact=chunksize is not None),
             starred=starred,
             grain=_checked(chunksize),
         )
-        self._feeds.add(feed)
+        self._members.add_map(feed)
         if not feed.start():
             raise ValueError("Pool not running")
         return feed
@@ -308,8 +299,8 @@ class Pool:
     ) -> IMapIterator[_R]:
         self._check_running()
         source = Pulled(_checked(chunksize))
-        feed = kind(self._roster, self._prepared(func), source, grain=chunksize)
-        self._feeds.add(feed)
+        feed = kind(self._members.roster, self._prepared(func), source, grain=chunksize)
+        self._members.add_map(feed)
         self._spawn(source.pull, iterable, feed)
         return IMapIterator(self, feed)
 

@@ -159,4 +159,4 @@ def test_no_task_is_left_over() -> None:
     with TaskExecutor() as executor:
         list(executor.map(abs, range(100)))
         executor.submit(abs, 1).result()
-    assert executor._roster._living() == []
+    assert executor._members.roster._living() == []
