@@ -1,4 +1,4 @@
-"""Fixtures for bridges to event loops."""
+"""Fixtures for bridges to event loops and to joblib."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Callable, Coroutine, Iterator
 
 import pytest
 from support.loops import Loop
+
+import taskrt
+from taskrt.interop.joblib import register
 
 
 @pytest.fixture(params=["asyncio", "debug", "uvloop"])
@@ -35,3 +38,10 @@ def run_async(request: pytest.FixtureRequest) -> Callable[..., object]:
             return runner.run(main)
 
     return run_in_uvloop
+
+
+@pytest.fixture
+def joblib_backend(set_num_threads: Callable[[int], object]) -> None:
+    """Have the backend registered, and threads enough that joblib uses it."""
+    register()
+    set_num_threads(max(taskrt.num_threads(), 2))

@@ -158,11 +158,7 @@ def test_cancelled_caller_cancels_its_tasks(place: Place) -> None:
         gauge = Gauge()
 
         def work() -> None:
-            gauge.enter()
-            try:
-                Event().wait()
-            finally:
-                gauge.leave()
+            gauge.stay(Event().wait)
 
         with move_on_after(0.01) as scope:
             get(dict.fromkeys(range(10), (work,)), list(range(10)))

@@ -21,25 +21,12 @@ from concurrent.futures import (
 )
 
 import pytest
+from support.gauge import Gauge
+from support.held import Held
 
 import taskrt
 from taskrt import TaskLocal, fetch, spawn
 from taskrt.interop.futures import TaskExecutor
-
-
-class Held:
-    """A call that runs until it is let go, and holds its thread meanwhile."""
-
-    def __init__(self, executor: TaskExecutor) -> None:
-        self.begun = threading.Event()
-        self.may_end = threading.Event()
-        self.future = executor.submit(self._run)
-        assert self.begun.wait(60)
-
-    def _run(self) -> str:
-        self.begun.set()
-        assert self.may_end.wait(60)
-        return "ended"
 
 
 def fail(error: BaseException) -> None:
@@ -89,33 +76,33 @@ def test_nobody_hears_of_an_error_that_nobody_asks_for() -> None:
 
 def test_a_wait_that_lasts_too_long_raises_TimeoutError() -> None:  # noqa: N802
     with TaskExecutor() as executor:
-        held = Held(executor)
+        held = Held(executor.submit)
         for timeout in (0, 0.001, -1):
             with pytest.raises(concurrent.futures.TimeoutError):
-                held.future.result(timeout)
+                held.outcome.result(timeout)
             with pytest.raises(TimeoutError):
-                held.future.exception(timeout)
-        assert wait([held.future], timeout=0.001).not_done == {held.future}
+                held.outcome.exception(timeout)
+        assert wait([held.outcome], timeout=0.001).not_done == {held.outcome}
         held.may_end.set()
-        assert held.future.result(60) == "ended"
+        assert held.outcome.result(60) == "ended"
 
 
 def test_a_call_that_runs_cannot_be_cancelled() -> None:
     with TaskExecutor() as executor:
-        held = Held(executor)
-        assert held.future.running()
-        assert not held.future.cancel()
-        assert not held.future.cancelled()
+        held = Held(executor.submit)
+        assert held.outcome.running()
+        assert not held.outcome.cancel()
+        assert not held.outcome.cancelled()
         held.may_end.set()
-        assert held.future.result() == "ended"
-        assert not held.future.cancel()
+        assert held.outcome.result() == "ended"
+        assert not held.outcome.cancel()
 
 
 def test_a_call_that_has_not_begun_never_does_once_it_is_cancelled() -> None:
     called: list[int] = []
     told: list[Future[None]] = []
     with TaskExecutor(1) as executor:
-        held = Held(executor)
+        held = Held(executor.submit)
         future = executor.submit(called.append, 1)
         future.add_done_callback(told.append)
         assert not future.done()
@@ -129,7 +116,7 @@ def test_a_call_that_has_not_begun_never_does_once_it_is_cancelled() -> None:
         for ask in (future.result, future.exception):
             with pytest.raises(concurrent.futures.CancelledError):
                 ask()
-        done, _ = wait([future, held.future], return_when=FIRST_COMPLETED)
+        done, _ = wait([future, held.outcome], return_when=FIRST_COMPLETED)
         assert done == {future}
         held.may_end.set()
     assert called == []
@@ -151,15 +138,15 @@ def test_the_outcome_cannot_be_set_by_hand() -> None:
 
 def test_a_repr_says_what_became_of_the_call() -> None:
     with TaskExecutor(1) as executor:
-        held = Held(executor)
+        held = Held(executor.submit)
         pending = executor.submit(abs, 1)
-        assert "state=running" in repr(held.future)
+        assert "state=running" in repr(held.outcome)
         assert "state=pending" in repr(pending)
         pending.cancel()
         assert "state=cancelled" in repr(pending)
         held.may_end.set()
-        held.future.result()
-        assert "state=finished returned str" in repr(held.future)
+        held.outcome.result()
+        assert "state=finished returned str" in repr(held.outcome)
         failed = executor.submit(fail, ValueError())
         failed.exception()
         assert "state=finished raised ValueError" in repr(failed)
@@ -168,14 +155,14 @@ def test_a_repr_says_what_became_of_the_call() -> None:
 def test_callbacks_are_called_once_and_in_order() -> None:
     order: list[tuple[int, object]] = []
     with TaskExecutor() as executor:
-        held = Held(executor)
+        held = Held(executor.submit)
         for number in range(5):
-            held.future.add_done_callback(lambda f, n=number: order.append((n, f)))
+            held.outcome.add_done_callback(lambda f, n=number: order.append((n, f)))
         held.may_end.set()
     # A shutdown waits for callbacks too.
-    assert order == [(number, held.future) for number in range(5)]
-    held.future.add_done_callback(lambda f: order.append((5, f)))
-    assert order[-1] == (5, held.future)
+    assert order == [(number, held.outcome) for number in range(5)]
+    held.outcome.add_done_callback(lambda f: order.append((5, f)))
+    assert order[-1] == (5, held.outcome)
 
 
 def test_a_callback_that_raises_is_logged(
@@ -186,12 +173,12 @@ def test_a_callback_that_raises_is_logged(
         caplog.at_level(logging.ERROR, "concurrent.futures"),
         TaskExecutor() as executor,
     ):
-        held = Held(executor)
-        held.future.add_done_callback(lambda _: fail(ValueError("callback")))
-        held.future.add_done_callback(called.append)
+        held = Held(executor.submit)
+        held.outcome.add_done_callback(lambda _: fail(ValueError("callback")))
+        held.outcome.add_done_callback(called.append)
         held.may_end.set()
     assert "exception calling callback" in caplog.text
-    assert called == [held.future]
+    assert called == [held.outcome]
 
 
 @pytest.mark.parametrize("how", [FIRST_COMPLETED, FIRST_EXCEPTION, ALL_COMPLETED])
@@ -261,38 +248,24 @@ def test_calls_wait_for_calls_to_any_depth(max_workers: int | None) -> None:
 
 
 def test_no_more_calls_run_at_once_than_there_may() -> None:
-    running: list[int] = []
-    most: list[int] = []
-
-    def call() -> None:
-        running.append(1)
-        most.append(len(running))
-        running.pop()
-
+    gauge = Gauge()
     with TaskExecutor(1) as executor:
         for _ in range(200):
-            executor.submit(call)
-    assert len(most) == 200
-    assert max(most) == 1
+            executor.submit(gauge.work, 0)
+    assert gauge.calls == 200
+    assert gauge.most == 1
 
 
 def test_an_executor_is_within_the_limit_around_it() -> None:
-    running: list[int] = []
-    most: list[int] = []
-
-    def call() -> None:
-        running.append(1)
-        most.append(len(running))
-        running.pop()
-
+    gauge = Gauge()
     with taskrt.limit(1):
         executors = [TaskExecutor(2), TaskExecutor()]
         for _ in range(100):
             for executor in executors:
-                executor.submit(call)
+                executor.submit(gauge.work, 0)
         for executor in executors:
             executor.shutdown()
-    assert max(most) == 1
+    assert gauge.most == 1
 
 
 def test_calls_are_tasks_with_a_copy_of_the_context() -> None:
@@ -327,7 +300,7 @@ def test_run_in_executor_and_wrap_future() -> None:
 
 def test_a_cancelled_wrapper_cancels_a_call_that_has_not_begun() -> None:
     async def main(executor: TaskExecutor) -> None:
-        held = Held(executor)
+        held = Held(executor.submit)
         future = executor.submit(abs, 1)
         wrapped = asyncio.wrap_future(future)
         wrapped.cancel()
@@ -347,19 +320,19 @@ def test_a_task_that_waits_for_a_future_can_be_cancelled() -> None:
         return future.result()
 
     with TaskExecutor() as executor:
-        held = Held(executor)
-        task = spawn(wait_for, held.future)
+        held = Held(executor.submit)
+        task = spawn(wait_for, held.outcome)
         threading.Thread(target=lambda: waits.wait(60) and task.cancel()).start()
         with pytest.raises(taskrt.CancelledError):
             fetch(task)
-        assert not held.future.done()
+        assert not held.outcome.done()
         held.may_end.set()
-        assert held.future.result() == "ended"
+        assert held.outcome.result() == "ended"
 
 
 def test_an_executor_that_is_dropped_runs_what_it_has() -> None:
     executor = TaskExecutor(1)
-    held = Held(executor)
+    held = Held(executor.submit)
     after = executor.submit(abs, -1)
     gone = weakref.ref(executor)
     del executor

@@ -25,16 +25,9 @@ from taskrt.interop.joblib import register
 joblib = pytest.importorskip("joblib", reason="joblib is not installed")
 from joblib import Parallel, delayed, parallel_config  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("joblib_backend")
+
 every_place = pytest.mark.parametrize("place", [on_main, in_task, in_thread])
-
-
-@pytest.fixture(autouse=True)
-def _two_threads_or_more() -> Iterator[None]:
-    register()
-    before = taskrt.num_threads()
-    taskrt.set_num_threads(max(before, 2))
-    yield
-    taskrt.set_num_threads(before)
 
 
 def parallel(**options: Any) -> Any:
@@ -271,11 +264,7 @@ def test_cancelled_caller_cancels_its_batches(place: Place) -> None:
         gauge = Gauge()
 
         def work() -> None:
-            gauge.enter()
-            try:
-                Event().wait()
-            finally:
-                gauge.leave()
+            gauge.stay(Event().wait)
 
         with move_on_after(0.01) as scope:
             parallel(batch_size=1)(delayed(work)() for _ in range(10))

@@ -11,6 +11,7 @@ from multiprocessing.pool import ThreadPool
 from typing import Any
 
 import pytest
+from support.held import Held
 
 import taskrt
 from taskrt.interop.pool import AsyncResult, Pool
@@ -21,21 +22,6 @@ def pool() -> Iterator[Pool]:
     with Pool() as made:
         yield made
     made.join()
-
-
-class Held:
-    """A call that runs until it is let go, and holds its thread meanwhile."""
-
-    def __init__(self, pool: Pool, **callbacks: Any) -> None:
-        self.begun = threading.Event()
-        self.may_end = threading.Event()
-        self.result: AsyncResult[str] = pool.apply_async(self._run, **callbacks)
-        assert self.begun.wait(60)
-
-    def _run(self) -> str:
-        self.begun.set()
-        assert self.may_end.wait(60)
-        return "ended"
 
 
 def fail(error: BaseException) -> None:
@@ -61,19 +47,19 @@ def test_apply_returns_the_result_or_raises_the_error(pool: Pool) -> None:
 
 
 def test_apply_async_has_a_result_later(pool: Pool) -> None:
-    held = Held(pool)
-    assert not held.result.ready()
+    held = Held(pool.apply_async)
+    assert not held.outcome.ready()
     with pytest.raises(ValueError, match="not ready"):
-        held.result.successful()
+        held.outcome.successful()
     for timeout in (0, 0.001):
         with pytest.raises(multiprocessing.TimeoutError):
-            held.result.get(timeout)
-        held.result.wait(timeout)
+            held.outcome.get(timeout)
+        held.outcome.wait(timeout)
     held.may_end.set()
-    assert held.result.get(60) == "ended"
-    assert held.result.get() == "ended"
-    assert held.result.ready()
-    assert held.result.successful()
+    assert held.outcome.get(60) == "ended"
+    assert held.outcome.get() == "ended"
+    assert held.outcome.ready()
+    assert held.outcome.successful()
 
 
 def test_an_error_is_kept_for_whoever_asks(pool: Pool) -> None:
@@ -162,7 +148,7 @@ def test_no_more_calls_run_at_once_than_there_may() -> None:
 
 
 def test_a_closed_pool_ends_what_it_has(pool: Pool) -> None:
-    held = Held(pool)
+    held = Held(pool.apply_async)
     mapped = pool.map_async(abs, range(-100, 0))
     lazy = pool.imap(abs, range(-100, 0))
     pool.close()
@@ -180,7 +166,7 @@ def test_a_closed_pool_ends_what_it_has(pool: Pool) -> None:
             call()
     held.may_end.set()
     pool.join()
-    assert held.result.ready()
+    assert held.outcome.ready()
     assert mapped.get() == list(range(100, 0, -1))
     assert list(lazy) == list(range(100, 0, -1))
 
@@ -193,17 +179,17 @@ def test_a_running_pool_cannot_be_joined(pool: Pool) -> None:
 def test_a_terminated_pool_begins_no_call() -> None:
     called: list[int] = []
     pool = Pool(1)
-    held = Held(pool)
+    held = Held(pool.apply_async)
     results: list[AsyncResult[Any]] = [
         pool.apply_async(called.append, (1,)),
         pool.map_async(called.append, range(100)),
     ]
     lazy = pool.imap(called.append, range(100))
     pool.terminate()
-    assert not held.result.ready()
+    assert not held.outcome.ready()
     held.may_end.set()
     pool.join()
-    assert held.result.get() == "ended"
+    assert held.outcome.get() == "ended"
     for result in results:
         with pytest.raises(taskrt.CancelledError):
             result.get(60)
@@ -215,7 +201,7 @@ def test_a_terminated_pool_begins_no_call() -> None:
 
 def test_leaving_the_block_terminates() -> None:
     with Pool(1) as pool:
-        held = Held(pool)
+        held = Held(pool.apply_async)
         pending = pool.apply_async(abs, (1,))
     held.may_end.set()
     pool.join()

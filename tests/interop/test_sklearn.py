@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +11,6 @@ from support.interleaving import interleave
 
 import taskrt
 from taskrt import spawn
-from taskrt.interop.joblib import register
 
 sklearn = pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 import joblib  # noqa: E402
@@ -19,16 +18,9 @@ from sklearn.datasets import make_classification  # noqa: E402
 from sklearn.ensemble import RandomForestClassifier  # noqa: E402
 from sklearn.model_selection import GridSearchCV, cross_val_score  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("joblib_backend")
+
 DATA = make_classification(150, 8, random_state=0)
-
-
-@pytest.fixture(autouse=True)
-def _two_threads_or_more() -> Iterator[None]:
-    register()
-    before = taskrt.num_threads()
-    taskrt.set_num_threads(max(before, 2))
-    yield
-    taskrt.set_num_threads(before)
 
 
 def forest(n_jobs: int | None) -> Any:

@@ -7,6 +7,7 @@ assert gauge.most <= 2
 
 import threading
 import time
+from collections.abc import Callable
 
 
 class Gauge:
@@ -31,3 +32,11 @@ class Gauge:
         self.enter()
         time.sleep(seconds)
         self.leave()
+
+    def stay(self, wait: Callable[[], object]) -> None:
+        """Be counted as long as `wait` takes, however it ends."""
+        self.enter()
+        try:
+            wait()
+        finally:
+            self.leave()
