@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from support.child import run_script
+from support.child import UNDER_ASAN, run_script
 from support.gates import end_of, until, until_suspended
 from support.places import Place
 
@@ -373,6 +373,7 @@ print("done")
 
 
 @pytest.mark.isolated
+@pytest.mark.skipif(UNDER_ASAN, reason="forks beside other threads, see child.py")
 @at_every_size
 def test_a_fork_in_a_region(threads: str) -> None:
     script = (

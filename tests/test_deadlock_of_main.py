@@ -10,7 +10,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from support.child import Child, Result, run_script
+from support.child import UNDER_ASAN, Child, Result, run_script
 
 TESTS = Path(__file__).parent
 
@@ -66,6 +66,8 @@ def test_every_wait_for_nothing_is_refused_and_explained(
     ],
 )
 def test_a_wait_that_something_may_end_is_left_alone(threads: str, what: str) -> None:
+    if UNDER_ASAN and what == "handler" and threads != "1":
+        pytest.skip("forks beside other threads, see child.py")
     result = run("deadlock_hope", what, threads=threads)
     assert (result.stdout, result.stderr) == ("it came\n", "")
 
