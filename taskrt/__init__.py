@@ -1,7 +1,7 @@
 """Task parallelism for Python: spawn and fetch, anywhere, on every core.
 
 tasks     spawn, fetch, wait; fetch_all, wait_any, as_completed of many
-ends      TaskGroup, CancelScope, fail_after, move_on_after, limit
+ends      TaskGroup, CancelScope, fail_after, move_on_after, limit, isolated
 between   Channel, Queue, select, Event, Lock and their like
 outside   sleep, wait_readable, run_blocking, Timer
 loops     taskrt.parallel
@@ -61,6 +61,7 @@ from taskrt.tasks import (
     checkpoint,
     current_task,
     fetch,
+    isolated,
     limit,
     notify_closing,
     sleep,
@@ -118,6 +119,7 @@ __all__ = [
     "fetch_all",
     "get_include",
     "info",
+    "isolated",
     "join",
     "limit",
     "move_on_after",

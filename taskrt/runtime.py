@@ -278,11 +278,14 @@ _FATAL = {
 }
 
 
-def _something_may_come(pool: list[int], debug: bool) -> bool:
+def _something_may_come(
+    pool: list[int], debug: bool, own_handler: object, handler: object
+) -> bool:
     """Tell whether something else than tasks may end a wait of main.
 
     Called on main when all else sleeps for good and no call of run_blocking is left.
     `pool`: the threads that the runtime has started by itself, by Python's numbers.
+    `own_handler`: the runtime's for Ctrl-C; where that is, it stands for `handler`.
     Signal handlers may, and other threads: with TASKRT_DEBUG those that Python knows
     of, otherwise all of the process.
     """
@@ -298,7 +301,7 @@ def _something_may_come(pool: list[int], debug: bool) -> bool:
         return True  # one that is just starting
     handlers = map(signal.getsignal, signal.valid_signals() - _FATAL)
     known = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
-    if any(handler not in known for handler in handlers):
+    if any((handler if h is own_handler else h) not in known for h in handlers):
         return True
     if debug:
         return False

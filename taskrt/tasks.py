@@ -12,6 +12,7 @@ __all__ = [
     "checkpoint",
     "current_task",
     "fetch",
+    "isolated",
     "limit",
     "notify_closing",
     "sleep",
@@ -29,6 +30,7 @@ cancel_requested = _core.cancel_requested
 checkpoint = _core.checkpoint
 current_task = _core.current_task
 fetch = _core.fetch
+isolated = _core.isolated
 limit = _core.limit
 notify_closing = _core.notify_closing
 sleep = _core.sleep

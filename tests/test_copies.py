@@ -39,6 +39,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "as_completed": lambda: taskrt.as_completed([]),
     "an operation": lambda: taskrt.Channel(1).get_op(),
     "fail_after": lambda: taskrt.fail_after(1),
+    "isolated": taskrt.isolated,
     "limit": lambda: taskrt.limit(1),
 }
 

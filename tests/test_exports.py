@@ -54,6 +54,7 @@ PUBLIC_NAMES = [
     "fetch_all",
     "get_include",
     "info",
+    "isolated",
     "join",
     "limit",
     "move_on_after",

@@ -141,5 +141,6 @@ worker_adopt(void)
         pthread_setspecific(thread_end_key, w);
     }
     scope_unwind(&w->root, NULL); /* what a thread before this one has not left */
+    limit_unwind(&w->root, NULL);
     return w;
 }

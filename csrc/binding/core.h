@@ -258,10 +258,11 @@ struct Worker {
     Fiber hub;           /* the pool thread's own stack, or main's hub greenlet */
     Fiber *current;      /* whose stack is in use */
     trt_inbox_node *ready_head, *ready_tail;
-    Fiber *runners; /* all of them */
-    Fiber *idle;    /* those without a task, most recent first */
-    Fiber *unused;  /* records of runners that have ended; never freed, since
-                     * others may look at one through a task's `fiber` */
+    trt_inbox_node *aside_head, *aside_tail; /* that are ready, but not admitted now */
+    Fiber *runners;                          /* all of them */
+    Fiber *idle;   /* those without a task, most recent first */
+    Fiber *unused; /* records of runners that have ended; never freed, since
+                    * others may look at one through a task's `fiber` */
     size_t runner_count, idle_count;
     TaskObject *admitted; /* that a limit has a place for, and is run next; borrowed */
     Fiber *lent_fiber;    /* on loan: that runs the event loop, */
@@ -297,10 +298,17 @@ struct Worker {
     PyObject *interrupt_error;   /* to be raised by root, owned */
     PyObject *interrupt_handler; /* to be called by root for SIGINT, owned */
     bool wants_quiet;            /* main's root waits until nothing can run any more */
-    bool leaves_work;   /* main: sleeps, and a spare thread runs what it refuses */
-    bool in_collection; /* a garbage collection runs on this thread */
-    bool own_only;      /* it starts nothing that others could, see loan.c */
-    bool serves_tasks;  /* foreign: what runs here is what tasks wait for */
+    bool leaves_work;        /* main: sleeps, and a spare thread runs what it refuses */
+    bool in_collection;      /* a garbage collection runs on this thread */
+    bool own_only;           /* it starts nothing that others could, see loan.c */
+    bool root_exempt;        /* main: root goes on in spite of isolation */
+    bool serves_tasks;       /* foreign: what runs here is what tasks wait for */
+    _Atomic(uint32_t) stand; /* see stand.h */
+    uint32_t timed;          /* its fibers' part of core->timed_waits; owner */
+    /* Innermost isolated block that is open here, owned by the stack that has entered
+     * it, or NULL; its thread's, and read by others under core->waits. */
+    LimitObject *isolation;
+    Wait *stood; /* innermost wait in which it stands; under core->waits */
     /* Which of its fibers it has cancelled at exit, see exit_cancels. Written by its
      * thread, before it sleeps again; read by main, which is not done before
      * [cancel-seen]. */
@@ -365,12 +373,13 @@ typedef struct Core {
     uint32_t chosen_threads[TRT_TEAMS];
     uint32_t interactive_due; /* how many there are to be; of this start, under life */
     _Atomic(uint32_t) timed_waits; /* fibers that a timer will wake */
-    _Atomic(uint32_t) wakeups;     /* how often a worker has left its sleep */
+    _Atomic(uint32_t) wakeups;     /* how often a worker has left its sleep, or begun */
     /* Main's root waits for something without a deadline, and has not been told yet
      * that nothing runs any more. Main writes; who falls asleep reads. */
     _Atomic(bool) main_waits;
-    uint64_t quiet_at;     /* progress when main last found that nothing runs; main's */
-    _Atomic(bool) closing; /* no new spawn from outside of tasks */
+    uint64_t quiet_at; /* progress when main last found that nothing runs; main's */
+    uint32_t quiet_wakeups;     /* the same of `wakeups` */
+    _Atomic(bool) closing;      /* no new spawn from outside of tasks */
     _Atomic(bool) draining;     /* main waits until nothing can run */
     _Atomic(bool) cancel_all;   /* whatever waits or has not started is cancelled */
     _Atomic(bool) stopping;     /* pool threads end when they have no task left */
@@ -561,8 +570,10 @@ PyObject *operation_on_task(PyObject *task, PyObject *);
 PyObject *core_select(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 #include "alarm.h"
 #include "blocking.h"
+#include "isolation.h"
 #include "loan.h"
 #include "spawn.h"
+#include "stand.h"
 
 /* signals.c: interrupts of the main thread while it runs somebody else's task. */
 void signals_guard(Worker *w);

@@ -106,12 +106,15 @@ is_quiescent(void)
             cancels > trt_load_acquire(&w->cancel_seen)) { /* [cancel-seen] */
             return false; /* it has been woken for that and has not come to it */
         }
-        if (trt_deque_size(&table[i]->deque) > 0 ||
-            !trt_inbox_is_empty(&table[i]->inbox) ||
-            !trt_inbox_is_empty(&table[i]->strand_inbox)) {
+        const uint32_t stand = trt_load_seq_cst(&w->stand); /* L3 [stands] */
+        if (stand & STAND_CALLED || trt_deque_size(&table[i]->deque) > 0 ||
+            (!(stand & STAND_HOLDS_FIBERS) && !trt_inbox_is_empty(&table[i]->inbox)) ||
+            (!(stand & STAND_HOLDS_STRANDS) &&
+             !trt_inbox_is_empty(&table[i]->strand_inbox))) {
             return false;
         }
     }
+    core->quiet_wakeups = before;
     return all_sleep(pool) && trt_load_seq_cst(&core->wakeups) == before;
 }
 
@@ -130,7 +133,18 @@ progress(void)
     return sum;
 }
 
-/* Nobody drains. Tell main's root if it waits and nothing runs any more. */
+/* The stack on which main has come to its sleep: that which it stands on; or that which
+ * has it isolated, before which root does not go on; or root. */
+static Fiber *
+mains_stack(Worker *main)
+{
+    if (main->current != &main->hub) {
+        return main->current;
+    }
+    return isolation_holds(main) ? main->isolation->fiber : &main->root;
+}
+
+/* Nobody drains. Tell main if it waits and nothing runs any more. */
 static bool
 look_whether_hopeless(trt_worker *base)
 {
@@ -149,7 +163,51 @@ look_whether_hopeless(trt_worker *base)
     }
     trt_store_relaxed(&core->main_waits, false); /* once a wait */
     core->quiet_at = progress();
-    return !wait_interrupt(&main->root, WAKE_QUIET);
+    return !wait_interrupt(mains_stack(main), WAKE_QUIET);
+}
+
+/* Main drains, and is about to sleep: whether what it waits for is so. */
+static bool
+is_drained(Worker *main)
+{
+    if (!main->wants_quiet ||
+        !(is_quiescent() ||
+          (only_detached_left() && trt_load_seq_cst(&core->calls) == 0))) {
+        return false;
+    }
+    main->wants_quiet = false;
+    isolation_exempt_root(main);
+    fiber_ready_push(main, &main->root);
+    return true;
+}
+
+/* Main drains and stands on a stack that it cannot leave for root: what would be
+ * cancelled next is cancelled now. Once; whether it was. */
+static bool
+cancel_here(Fiber *fiber)
+{
+    TaskObject *const task = fiber->task;
+    if (!task || task_flag(task, TRT_TASK_CANCEL_REQUESTED) || !is_quiescent()) {
+        return false;
+    }
+    trt_task_set_flags(&task->base, TRT_TASK_CANCEL_REQUESTED);
+    return wait_interrupt(fiber, WAKE_CANCELLED);
+}
+
+bool
+exit_stands(Worker *w)
+{
+    if (!trt_load_seq_cst(&core->draining)) {
+        return look_whether_hopeless(&w->base);
+    }
+    if (w != core->main) {
+        trt_parker_unpark(&core->main->base.parker);
+        return true;
+    }
+    if (w->current == &w->hub) {
+        return !is_drained(w);
+    }
+    return !(w->wants_quiet && cancel_here(w->current));
 }
 
 void
@@ -178,14 +236,7 @@ exit_asleep(trt_worker *base)
             &main->base.parker); /* perhaps it was waiting for just this */
         return true;
     }
-    if (main->wants_quiet &&
-        (is_quiescent() ||
-         (only_detached_left() && trt_load_seq_cst(&core->calls) == 0))) {
-        main->wants_quiet = false;
-        fiber_ready_push(main, &main->root);
-        return false;
-    }
-    return true;
+    return !is_drained(main);
 }
 
 /* On main's root: work until nothing can run, until only detached tasks are left, or

@@ -54,14 +54,79 @@ unlink_ready(Worker *w, trt_inbox_node *previous, trt_inbox_node *node)
     }
 }
 
-Fiber *
-fiber_ready_pop(Worker *w)
+/* Whether a fiber that is put aside, or no more, has waited for a time. */
+static void
+count_aside(Worker *w, const Fiber *fiber, bool aside)
 {
-    take_inbox(w);
-    trt_inbox_node *const node = w->ready_head;
+    if (fiber->timed && aside) {
+        w->timed--;
+        trt_fetch_sub_seq_cst(&core->timed_waits, 1);
+    } else if (fiber->timed) {
+        w->timed++;
+        trt_fetch_add_seq_cst(&core->timed_waits, 1);
+    }
+}
+
+/* Put the first one aside that an isolated block keeps from going on. NULL: all may. */
+static Fiber *
+put_one_aside(Worker *w)
+{
+    trt_inbox_node *previous = NULL, *node = w->ready_head;
+    while (node && isolation_admits(w, fiber_from_ready(node))) {
+        previous = node;
+        node = node->next;
+    }
     if (!node) {
         return NULL;
     }
+    Fiber *const fiber = fiber_from_ready(node);
+    fiber->is_aside = true;
+    unlink_ready(w, previous, node);
+    node->next = NULL;
+    *(w->aside_tail ? &w->aside_tail->next : &w->aside_head) = node;
+    w->aside_tail = node;
+    count_aside(w, fiber, true);
+    return fiber;
+}
+
+bool
+fiber_gather_ready(Worker *w)
+{
+    const Fiber *fiber;
+    take_inbox(w);
+    while (w->isolation && (fiber = put_one_aside(w)) != NULL) {
+        if (fiber->roused_for) {
+            limit_pass_on(fiber->roused_for); /* it does not come for the place now */
+        }
+    }
+    return w->ready_head != NULL;
+}
+
+void
+fiber_take_back_aside(Worker *w)
+{
+    if (!w->aside_head) {
+        return;
+    }
+    for (trt_inbox_node *node = w->aside_head; node; node = node->next) {
+        fiber_from_ready(node)->is_aside = false;
+        count_aside(w, fiber_from_ready(node), false);
+    }
+    w->aside_tail->next = w->ready_head;
+    w->ready_head = w->aside_head;
+    if (!w->ready_tail) {
+        w->ready_tail = w->aside_tail;
+    }
+    w->aside_head = w->aside_tail = NULL;
+}
+
+Fiber *
+fiber_ready_pop(Worker *w)
+{
+    if (!fiber_gather_ready(w)) {
+        return NULL;
+    }
+    trt_inbox_node *const node = w->ready_head;
     unlink_ready(w, NULL, node);
     return fiber_from_ready(node);
 }
@@ -70,6 +135,7 @@ bool
 fiber_ready_remove(Worker *w, Fiber *fiber)
 {
     take_inbox(w);
+    fiber_take_back_aside(w); /* it may be one of those */
     trt_inbox_node *previous = NULL;
     for (trt_inbox_node *node = w->ready_head; node;
          previous = node, node = node->next) {
@@ -85,6 +151,9 @@ void
 fiber_interrupt(Fiber *fiber, wake_reason reason)
 {
     Worker *const w = fiber->worker;
+    if (reason == WAKE_SIGNAL && fiber == &w->root) {
+        isolation_exempt_root(w);
+    }
     if (wait_interrupt(fiber, reason)) {
         return;
     }
@@ -93,8 +162,17 @@ fiber_interrupt(Fiber *fiber, wake_reason reason)
     }
     if (w->wants_quiet && fiber == &w->root) {
         w->wants_quiet = false;
+        isolation_exempt_root(w);
         fiber_ready_push(w, fiber);
     }
+}
+
+void
+fiber_count_timed(Fiber *fiber, bool waits)
+{
+    fiber->timed = !fiber->is_aside; /* one that is was taken off already */
+    count_aside(fiber->worker, fiber, !waits);
+    fiber->timed = waits;
 }
 
 /* ---- switching ------------------------------------------------------------------- */

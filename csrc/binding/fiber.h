@@ -5,21 +5,24 @@
 
 /* A stack. Fields belong to its worker's thread unless they say otherwise. */
 struct Fiber {
-    trt_inbox_node ready;   /* in the worker's inbox or list of ready fibers */
-    trt_timer timer;        /* deadline of the present wait */
-    Worker *worker;         /* constant: a stack never changes its thread */
-    PyGreenlet *greenlet;   /* owned; root: the one that waits, while it waits */
-    TaskObject *task;       /* innermost task that runs here, borrowed */
-    ScopeObject *scope;     /* innermost scope of what runs here, or NULL */
-    LimitObject *limit;     /* in force for what runs here, or NULL; see limit.h */
-    LimitObject *held;      /* whose places it has, with those around that, or NULL */
-    uintptr_t aside;        /* 0, or 1 + the task that what runs is no part of */
-    Fiber *previous, *next; /* all runners of the worker */
-    Fiber *next_idle;       /* runners that wait for a task */
-    const void *frames;     /* what trt_py_frames_begin says on its own greenlet; NULL:
-                             * not known. Not kept for foreign threads */
-    const void *place;      /* foreign root: greenlet that its tasks run on */
-    uint32_t cancels;       /* of tasks that follow others, one within another */
+    trt_inbox_node ready;    /* in the worker's inbox or list of ready fibers */
+    trt_timer timer;         /* deadline of the present wait */
+    Worker *worker;          /* constant: a stack never changes its thread */
+    PyGreenlet *greenlet;    /* owned; root: the one that waits, while it waits */
+    TaskObject *task;        /* innermost task that runs here, borrowed */
+    ScopeObject *scope;      /* innermost scope of what runs here, or NULL */
+    LimitObject *limit;      /* in force for what runs here, or NULL; see limit.h */
+    LimitObject *held;       /* whose places it has, with those around that, or NULL */
+    bool timed;              /* part of core->timed_waits, unless */
+    bool is_aside;           /* put aside, see isolation.h */
+    LimitObject *roused_for; /* waits for a place, or comes for it: in which; or NULL */
+    uintptr_t aside;         /* 0, or 1 + the task that what runs is no part of */
+    Fiber *previous, *next;  /* all runners of the worker */
+    Fiber *next_idle;        /* runners that wait for a task */
+    const void *frames;      /* what trt_py_frames_begin says on its own greenlet; NULL:
+                              * not known. Not kept for foreign threads */
+    const void *place;       /* foreign root: greenlet that its tasks run on */
+    uint32_t cancels;        /* of tasks that follow others, one within another */
     struct LateCancel *late_cancels; /* put off until those are done */
     wake_reason reason;              /* of the last wait that was cut short */
     /* Guarded by core->limits: */
@@ -67,7 +70,15 @@ int fiber_switch(Worker *w, Fiber *to);
 /* Ready fibers, oldest first. Owner only; pop takes from the inbox too. */
 void fiber_ready_push(Worker *w, Fiber *fiber);
 Fiber *fiber_ready_pop(Worker *w);
+/* Take over what others have made ready, and put aside what an isolated block keeps
+ * from going on. Whether something may. Owner. */
+bool fiber_gather_ready(Worker *w);
 bool fiber_ready_remove(Worker *w, Fiber *fiber);
+/* Make those ready again that were put aside: an isolated block is left, or holds no
+ * more. Owner. */
+void fiber_take_back_aside(Worker *w);
+/* It waits for a time, or does not any more. */
+void fiber_count_timed(Fiber *fiber, bool waits);
 static inline bool fiber_any_ready(const Worker *w);
 /* End the present wait of a fiber of this thread, be it for a task or for quiet. */
 void fiber_interrupt(Fiber *fiber, wake_reason reason);

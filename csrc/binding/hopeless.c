@@ -1,4 +1,5 @@
-/* The end of hope: main waits, without a deadline, and nothing can ever run again. */
+/* The end of hope: main waits, without a deadline, and nothing can ever run again. It
+ * waits on its root, or on a stack of another task that it stands on. */
 #include "sync.h"
 
 /* Tasks that are named in the message. */
@@ -30,19 +31,19 @@ next_stack_locked(const Fiber *f)
     return i < count ? &((Worker *)table[i])->root : NULL;
 }
 
-/* Who waits for what, with references to both, the main thread first; `*more` is how
+/* Who waits for what, with references to both, the present stack first; `*more` is how
  * many there are besides. Caller holds core->waits. */
 static int
 collect_locked(const Awaited *awaited, Waiting *found, int *more)
 {
-    Fiber *const root = &core->main->root;
+    Fiber *const here = core->main->current;
     int count = 0;
     *more = 0;
     found[count++] = (Waiting){
-        (TaskObject *)Py_XNewRef((PyObject *)root->task), awaited->verb,
+        (TaskObject *)Py_XNewRef((PyObject *)here->task), awaited->verb,
         Py_XNewRef(awaited->task ? (PyObject *)awaited->task : awaited->object)};
     for (Fiber *f = next_stack_locked(NULL); f; f = next_stack_locked(f)) {
-        if (f == root || !f->wait || !f->task) {
+        if (f == here || !f->wait || !f->task) {
             continue;
         }
         if (count == NAMED_MAX) {
@@ -220,23 +221,26 @@ wait_raise_if_hopeless(Awaited *awaited)
     }
     const uint64_t quiet_at = core->quiet_at;
     /* While guests ran the handler of SIGINT was ours, which would pass for hope. */
-    if (signals_resume_root(core->main) < 0) {
-        return -1;
-    }
+    PyObject *const replaced = core->main->guarded_handler;
+    PyObject *const handler = Py_NewRef(replaced ? replaced : Py_None);
     PyObject *const runtime = PyImport_ImportModule("taskrt.runtime");
     PyObject *const idents = runtime ? pool_threads() : NULL;
-    PyObject *const answer = idents
-                                 ? PyObject_CallMethod(runtime, "_something_may_come",
-                                                       "Oi", idents, core->debug)
-                                 : NULL;
+    PyObject *const answer =
+        idents ? PyObject_CallMethod(runtime, "_something_may_come", "OiOO", idents,
+                                     core->debug, core->interrupt_function, handler)
+               : NULL;
     const int hope = answer ? PyObject_IsTrue(answer) : 1;
     Py_XDECREF(answer);
     Py_XDECREF(idents);
     Py_XDECREF(runtime);
+    Py_DECREF(handler);
     if (PyErr_Occurred()) {
         return -1;
     }
-    awaited->was_hopeful = hope;
+    /* Somebody beside main has woken up, or started: one of ours that was not known yet
+     * may have passed for another. Then there will be another quiet moment. */
+    const bool is_certain = trt_load_seq_cst(&core->wakeups) == core->quiet_wakeups + 1;
+    awaited->was_hopeful = hope && is_certain;
     awaited->hopeless_at = hope ? 0 : quiet_at + 1;
     return 0;
 }

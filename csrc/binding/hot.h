@@ -37,6 +37,12 @@ fiber_any_ready(const Worker *w)
 }
 
 static inline bool
+isolation_holds(const Worker *w)
+{
+    return w->isolation && !trt_load_relaxed(&core->cancel_all);
+}
+
+static inline bool
 fiber_is_at_home(Worker *w, const PyThreadState *tstate, bool may_move)
 {
     const void *const home = w->current->frames;

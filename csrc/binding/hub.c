@@ -117,18 +117,28 @@ hub_choose(Worker *w)
     }
 }
 
+/* The next entry of a queue. */
+static void *
+next_item(Worker *w, bool local)
+{
+    void *item = NULL;
+    if (w->isolation && isolation_holds(w)) {
+        item = isolation_take(w);
+    } else if (trt_deque_steal(&w->pinned, &item) == TRT_STEAL_GOT) {
+        trt_worker_stop_searching(&w->base);
+    } else if (!local && !w->own_only) {
+        item = trt_worker_take(&w->base);
+    }
+    return item;
+}
+
 TaskObject *
 hub_next_task(Worker *w)
 {
     const bool local = lifecycle_takes_nothing(w);
     hub_choose(w);
     for (;;) {
-        void *item = NULL;
-        if (trt_deque_steal(&w->pinned, &item) == TRT_STEAL_GOT) {
-            trt_worker_stop_searching(&w->base);
-        } else if (!local && !w->own_only) {
-            item = trt_worker_take(&w->base);
-        }
+        void *const item = next_item(w, local);
         if (!item) {
             return NULL;
         }
@@ -233,19 +243,18 @@ sleep_until_due(Worker *w)
         PyErr_WriteUnraisable(NULL);
         w->leaves_work = false;
     }
-    const bool tasks_only = native_is_refused(w);
-    PyThreadState *const tstate = PyEval_SaveThread();
     if (lifecycle_takes_nothing(w)) {
         /* Only what its own fibers wait for can wake it; that leaves a token. */
         trt_worker_stop_searching(&w->base);
-        if (trt_inbox_is_empty(&w->base.inbox) &&
-            trt_inbox_is_empty(&w->base.strand_inbox)) {
-            trt_parker_park(&w->base.parker, deadline);
+        stand(w, NULL, deadline, false);
+    } else {
+        const bool tasks_only = native_is_refused(w);
+        PyThreadState *const tstate = PyEval_SaveThread();
+        if (!spin(w, tasks_only)) {
+            sleep_in_pool(w, deadline, tasks_only);
         }
-    } else if (!spin(w, tasks_only)) {
-        sleep_in_pool(w, deadline, tasks_only);
+        PyEval_RestoreThread(tstate);
     }
-    PyEval_RestoreThread(tstate);
     if (w->leaves_work) {
         w->leaves_work = false;
         lifecycle_leave_blocked();
@@ -255,13 +264,17 @@ sleep_until_due(Worker *w)
     }
 }
 
-/* Cancel what the end of the process has just come to. */
-static void
-cancel_for_exit(Worker *w, uint32_t which)
+void
+hub_see_exit(Worker *w)
 {
+    const uint32_t which = exit_cancels();
+    if (which <= trt_load_relaxed(&w->cancel_seen)) {
+        return;
+    }
     trt_store_release(&w->cancel_seen, which); /* [cancel-seen] */
     if (which == EXIT_CANCELS_ALL) {
         limit_open_all();
+        fiber_take_back_aside(w);
         fiber_cancel_all(w);
     } else {
         fiber_cancel_detached(w);
@@ -272,17 +285,15 @@ void
 hub_loop(Worker *w)
 {
     for (;;) {
-        const uint32_t cancels = exit_cancels();
-        if (cancels > trt_load_relaxed(&w->cancel_seen)) {
-            cancel_for_exit(w, cancels);
-        }
+        hub_see_exit(w);
         if (w->generation != trt_load_relaxed(&core->generation)) {
             lifecycle_end_child(
                 Py_None); /* forked by a callback, or as something died */
         }
         openmp_adjust(w);
         hub_fire_timers(w);
-        if (w->calls) {
+        const bool isolated = isolation_holds(w);
+        if (w->calls && !isolated) {
             native_host_calls(w);
             continue;
         }
@@ -304,6 +315,10 @@ hub_loop(Worker *w)
         if (w->prefers_unstarted || fiber_any_ready(w)) {
             /* The latter: a task that was ended unstarted has released who waited. */
             w->prefers_unstarted = false;
+            continue;
+        }
+        if (isolated) {
+            isolation_sleep(w);
             continue;
         }
         if (native_serve(w)) {

@@ -230,7 +230,8 @@ start_thread_locked(Worker *w, bool spare)
     snprintf(name, sizeof name, worker_is_interactive(w) ? "taskrt-i%u" : "taskrt-%u",
              (unsigned)place_of(w));
     trt_store_relaxed(&w->alive, 1);
-    trt_fetch_add_relaxed(&w->base.team->running, 1);
+    trt_fetch_add_seq_cst(&core->wakeups, 1); /* [wakeups] */
+    trt_fetch_add_seq_cst(&w->base.team->running, 1);
     const int error = trt_thread_start(&w->thread, name, STACK_BYTES, thread_main, w);
     if (error) {
         trt_store_relaxed(&w->alive, 0);

@@ -21,15 +21,6 @@ typedef struct Roused {
 
 /* ---- places ---------------------------------------------------------------------- */
 
-static bool
-is_within(const LimitObject *inner, const LimitObject *limit)
-{
-    while (inner && inner != limit) {
-        inner = inner->parent;
-    }
-    return inner == limit;
-}
-
 /* The first limit of `to` and those around it, but not around `held`, that has no
  * place. */
 static LimitObject *
@@ -38,7 +29,7 @@ find_full_locked(LimitObject *to, const LimitObject *held)
     if (trt_load_relaxed(&core->cancel_all)) {
         return NULL; /* nobody waits for what may never come */
     }
-    for (LimitObject *limit = to; limit && !is_within(held, limit);
+    for (LimitObject *limit = to; limit && !limit_is_within(held, limit);
          limit = limit->parent) {
         if (limit->running >= limit->most) {
             return limit;
@@ -50,7 +41,7 @@ find_full_locked(LimitObject *to, const LimitObject *held)
 static void
 enter_locked(LimitObject *to, const LimitObject *held)
 {
-    for (LimitObject *limit = to; limit && !is_within(held, limit);
+    for (LimitObject *limit = to; limit && !limit_is_within(held, limit);
          limit = limit->parent) {
         limit->running++;
     }
@@ -220,12 +211,12 @@ pass_on_locked(LimitObject *limit, Roused *roused)
 static void
 leave_locked(LimitObject *held, const LimitObject *to, Roused *roused)
 {
-    for (LimitObject *limit = held; limit && !is_within(to, limit);
+    for (LimitObject *limit = held; limit && !limit_is_within(to, limit);
          limit = limit->parent) {
         roused->notifies = roused->notifies || limit->running == limit->most;
         limit->running--;
     }
-    for (LimitObject *limit = held; limit && !is_within(to, limit);
+    for (LimitObject *limit = held; limit && !limit_is_within(to, limit);
          limit = limit->parent) {
         rouse_locked(limit, roused);
     }
@@ -335,7 +326,10 @@ wait_for_place(Fiber *fiber, LimitObject *full, bool again)
         add_stack_locked(fiber, full, wait, again);
     }
     trt_mutex_unlock(&core->limits);
-    return wait_end_unheard(fiber->worker, wait, waits);
+    fiber->roused_for = full;
+    const int status = wait_end_unheard(fiber->worker, wait, waits);
+    fiber->roused_for = NULL;
+    return status;
 }
 
 void
@@ -414,7 +408,9 @@ limit_yield(Fiber *fiber)
     }
     trt_mutex_unlock(&core->limits);
     deliver(&roused);
+    fiber->roused_for = behind;
     int status = wait_end_unheard(fiber->worker, wait, behind);
+    fiber->roused_for = NULL;
     if (behind && limit_rejoin(fiber, held) < 0) {
         status = -1;
     }
@@ -471,7 +467,7 @@ limit_claim(Fiber *fiber, TaskObject *task)
     LimitObject *const to = task->limit, *const held = fiber->held;
     trt_mutex_lock(&core->limits);
     const bool claimed = !find_full_locked(to, held) && trt_task_claim(&task->base);
-    if (claimed && !is_within(held, to)) {
+    if (claimed && !limit_is_within(held, to)) {
         enter_locked(to, held);
         leave_locked(held, to, &roused);
         fiber->held = to;
@@ -494,20 +490,29 @@ limit_begin(Fiber *fiber, TaskObject *task)
         fiber->held = task->limit;
         return 0;
     }
-    return is_within(fiber->held, task->limit) ? 0 : limit_rejoin(fiber, task->limit);
+    return limit_is_within(fiber->held, task->limit) ? 0
+                                                     : limit_rejoin(fiber, task->limit);
+}
+
+void
+limit_unwind(Fiber *fiber, LimitObject *base)
+{
+    while (fiber->limit && fiber->limit != base && fiber->limit->fiber == fiber) {
+        LimitObject *const inner = fiber->limit;
+        fiber->limit = inner->parent;
+        if (inner->isolates) {
+            isolation_end(fiber->worker, inner);
+        }
+        inner->fiber = NULL;
+        limit_rejoin_now(fiber, base);
+        Py_DECREF(inner);
+    }
 }
 
 void
 limit_end(Fiber *fiber, TaskObject *task, LimitObject *limit, LimitObject *held)
 {
-    while (fiber->limit && fiber->limit != task->limit &&
-           fiber->limit->fiber == fiber) {
-        LimitObject *const inner = fiber->limit; /* a block that was not left */
-        fiber->limit = inner->parent;
-        inner->fiber = NULL;
-        limit_rejoin_now(fiber, task->limit);
-        Py_DECREF(inner);
-    }
+    limit_unwind(fiber, task->limit);
     fiber->limit = limit;
     if (!held && fiber->held) {
         limit_leave(fiber);

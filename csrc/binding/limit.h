@@ -1,4 +1,5 @@
-/* limit(n): at most n of the tasks spawned in a block run at a time; a part of core.h.
+/* limit(n): at most n of the tasks spawned in a block run at a time; and isolated(),
+ * whose thread starts none but those while it waits there; a part of core.h.
  *
  * A task is under the limit that was in force where it was spawned, and under those
  * around that: its chain. A stack takes a place in each limit of the chain while it
@@ -11,12 +12,15 @@
  * thread; they try again as anybody does, and whoever has tried rouses the next if
  * there is still a place. So as long as there is one, somebody is on the way to it.
  *
+ * An isolated block, see isolation.h, is a link of the chain that has places for all,
+ * and by which tasks are known that were spawned inside. Once it is left it is idle.
+ *
  * Where no limit is in force, a spawn and the run of a task look at one pointer each.
  */
 #ifndef TRT_BINDING_LIMIT_H
 #define TRT_BINDING_LIMIT_H
 
-extern PyType_Spec limit_spec; /* limit_block.c */
+extern PyType_Spec limit_spec, isolated_spec; /* limit_block.c */
 /* Put it in force around nothing but what is spawned under it by name, within what is
  * in force here. 0; or −1 with an error set, if it was entered before. */
 int limit_put_in_force(LimitObject *self);
@@ -27,7 +31,12 @@ struct LimitObject {
     PyObject_HEAD
     uint32_t most;       /* places; constant */
     LimitObject *parent; /* in force around it, owned; constant once it is in force */
-    bool idle; /* one around it leaves no more tasks than it does; constant likewise */
+    bool isolates;       /* an isolated block; constant */
+    /* One around it leaves no more tasks than it does: constant likewise. Or an
+     * isolated block that was left: set once, by who leaves it. */
+    _Atomic(bool) idle;
+    LimitObject *outer; /* isolates: that was open on its thread before, borrowed */
+    int64_t mark;       /* isolates: number of the deque's next push at its entry */
     _Atomic(uint32_t) entered; /* set once, by who enters it */
     Fiber *fiber;              /* that has entered and not left it; its thread's */
     LimitObject *outer_held;   /* whose places that fiber had then, borrowed */
@@ -46,10 +55,20 @@ struct LimitObject {
 static inline LimitObject *
 limit_in_force(LimitObject *limit)
 {
-    while (limit && limit->idle) {
+    while (limit && trt_load_relaxed(&limit->idle)) {
         limit = limit->parent;
     }
     return limit;
+}
+
+/* Whether `inner` is this limit, or within it. */
+static inline bool
+limit_is_within(const LimitObject *inner, const LimitObject *limit)
+{
+    while (inner && inner != limit) {
+        inner = inner->parent;
+    }
+    return inner == limit;
 }
 
 /* Give back the places of what runs on the fiber, before it waits. */
@@ -79,6 +98,8 @@ bool limit_claim(Fiber *fiber, TaskObject *task);
 /* Around the run of a task on a fiber. 0 or −1 as above. */
 int limit_begin(Fiber *fiber, TaskObject *task);
 void limit_end(Fiber *fiber, TaskObject *task, LimitObject *limit, LimitObject *held);
+/* Leave the blocks within `base` that were not left. */
+void limit_unwind(Fiber *fiber, LimitObject *base);
 /* A task that was admitted cannot run after all. */
 void limit_withdraw(Worker *w);
 

@@ -1,4 +1,4 @@
-/* The block of a limit: entering it and leaving it. */
+/* The blocks limit(n) and isolated(): entering them and leaving them. */
 #include "core.h"
 
 #include <stdlib.h>
@@ -24,6 +24,21 @@ limit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     LimitObject *const self = (LimitObject *)type->tp_alloc(type, 0);
     if (self) {
         self->most = most < UINT32_MAX ? (uint32_t)most : UINT32_MAX;
+    }
+    return (PyObject *)self;
+}
+
+static PyObject *
+isolated_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, ":isolated", keywords)) {
+        return NULL;
+    }
+    LimitObject *const self = (LimitObject *)type->tp_alloc(type, 0);
+    if (self) {
+        self->most = UINT32_MAX;
+        self->isolates = true;
     }
     return (PyObject *)self;
 }
@@ -61,12 +76,25 @@ leave_block(Fiber *fiber, LimitObject *self)
 {
     int status = 0;
     fiber->limit = self->parent;
+    if (self->isolates) {
+        isolation_end(fiber->worker, self);
+    }
     self->fiber = NULL;
     if (fiber->held == self) {
         status = limit_rejoin(fiber, self->outer_held);
     }
     Py_DECREF(self);
     return status;
+}
+
+/* The nearest around that counts places, and is not idle. */
+static const LimitObject *
+bound_around(const LimitObject *limit)
+{
+    while (limit && (limit->isolates || trt_load_relaxed(&limit->idle))) {
+        limit = limit->parent;
+    }
+    return limit;
 }
 
 static void
@@ -87,14 +115,19 @@ int
 limit_put_in_force(LimitObject *self)
 {
     if (trt_exchange_seq_cst(&self->entered, 1)) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "a limit can be entered once: make a new one");
+        PyErr_Format(PyExc_RuntimeError, "%s can be entered once: make a new one",
+                     self->isolates ? "an isolated block" : "a limit");
         return -1;
     }
     const Worker *const w = worker_current;
-    self->parent = (LimitObject *)Py_XNewRef(w ? (PyObject *)w->current->limit : NULL);
-    const LimitObject *const around = limit_in_force(self->parent);
-    self->idle = around && around->most <= self->most;
+    LimitObject *parent = w ? w->current->limit : NULL;
+    while (parent && parent->isolates && trt_load_relaxed(&parent->idle)) {
+        parent = parent->parent; /* left meanwhile: it would only make chains longer */
+    }
+    self->parent = (LimitObject *)Py_XNewRef((PyObject *)parent);
+    const LimitObject *const around = bound_around(self->parent);
+    trt_store_relaxed(&self->idle,
+                      !self->isolates && around && around->most <= self->most);
     link_limit(self);
     return 0;
 }
@@ -128,7 +161,11 @@ limit_enter(LimitObject *self, PyObject *Py_UNUSED(ignored))
     /* A handler in the middle of a wait, which has given up its places, runs without
      * any. */
     const bool is_handler = self->parent && !fiber->held;
-    if (!is_handler && !self->idle && limit_rejoin(fiber, self) < 0) {
+    if (self->isolates) {
+        isolation_begin(w, self);
+    }
+    if (!is_handler && !trt_load_relaxed(&self->idle) &&
+        limit_rejoin(fiber, self) < 0) {
         leave_block(fiber, self);
         return NULL;
     }
@@ -144,10 +181,10 @@ limit_exit(LimitObject *self, PyObject *const *Py_UNUSED(args),
         Py_RETURN_FALSE; /* in a fork's child, where no limit is in force */
     }
     if (!self->fiber || !w || w->current != self->fiber || w->current->limit != self) {
-        PyErr_SetString(
-            PyExc_RuntimeError,
-            "a limit is left by the task that has entered it, the innermost "
-            "first; do not yield inside of one in a generator");
+        PyErr_Format(PyExc_RuntimeError,
+                     "%s is left by the task that has entered it, the innermost "
+                     "first; do not yield inside of one in a generator",
+                     self->isolates ? "an isolated block" : "a limit");
         return NULL;
     }
     return leave_block(w->current, self) < 0 ? NULL : Py_NewRef(Py_False);
@@ -220,4 +257,64 @@ PyType_Spec limit_spec = {
     .basicsize = sizeof(LimitObject),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = limit_slots,
+};
+
+PyDoc_STRVAR(
+    isolated_doc,
+    "isolated()\n--\n\n"
+    "A block in which this thread runs nothing from outside: with isolated().\n\n"
+    "A task that waits lets others run on its thread. Code that must not be met there "
+    "in "
+    "the\n"
+    "middle of what it does, since it holds a lock of the operating system or of a "
+    "native\n"
+    "library, or has put something into a thread-local place, waits in such a block. "
+    "The "
+    "thread\n"
+    "then runs only tasks that were spawned inside, by the block, by what it calls and "
+    "by "
+    "those\n"
+    "tasks: it starts the one that it fetches, if nobody has, and otherwise sleeps. "
+    "Where "
+    "it could\n"
+    "have run others, another thread comes in after 100 us, as in blocking(): the "
+    "number "
+    "of threads\n"
+    "that run stays the same.\n\n"
+    "Other tasks that have begun on this thread, what is pinned to it and its timers "
+    "go on "
+    "when the\n"
+    "block is left: to wait for one of them never ends, and raises DeadlockError where "
+    "that can be\n"
+    "seen. Tasks that this thread does not start, and those spawned inside that others "
+    "have stolen,\n"
+    "run elsewhere as ever. Handlers and finalizers run as in any code; after Ctrl-C "
+    "the "
+    "main\n"
+    "thread's own code goes on before a block of a task on that thread.\n\n"
+    "Takes no argument. Entered once, by tasks and any thread, within others and "
+    "within "
+    "limit(); to\n"
+    "enter and to leave it is no suspension point. Raises RuntimeError if it is "
+    "entered "
+    "again, or\n"
+    "left by another task. Source: oneTBB's this_task_arena::isolate.");
+
+static PyObject *
+isolated_repr(LimitObject *Py_UNUSED(self))
+{
+    return PyUnicode_FromString("isolated()");
+}
+
+static PyType_Slot isolated_slots[] = {
+    {Py_tp_doc, (void *)isolated_doc}, {Py_tp_new, isolated_new},
+    {Py_tp_methods, limit_methods},    {Py_tp_repr, isolated_repr},
+    {Py_tp_dealloc, limit_dealloc},    {0, NULL},
+};
+
+PyType_Spec isolated_spec = {
+    .name = "taskrt.isolated",
+    .basicsize = sizeof(LimitObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = isolated_slots,
 };

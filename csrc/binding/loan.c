@@ -45,6 +45,9 @@ end(const Worker *w)
 static bool
 has_own(Worker *w)
 {
+    if (isolation_holds(w)) {
+        return fiber_gather_ready(w) || isolation_sees_pinned(w);
+    }
     return fiber_any_ready(w) || w->calls || trt_deque_size(&w->pinned) > 0;
 }
 

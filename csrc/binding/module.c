@@ -368,6 +368,7 @@ add_primitives(PyObject *module, Core *state)
                    add_type(module, &guard_spec, NULL) &&
                    add_type(module, &arrivals_spec, NULL) &&
                    add_type(module, &roster_spec, NULL) &&
+                   add_type(module, &isolated_spec, NULL) &&
                    add_type(module, &atomic_spec, NULL)
                ? 0
                : -1;

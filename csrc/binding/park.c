@@ -36,7 +36,13 @@ wait_deliver(Wait *wait)
 {
     Fiber *const fiber = wait->fiber;
     const bool on_thread = wait->on_thread;
-    trt_store_release(&wait->delivered, true); /* [wait-delivered] */
+    if (on_thread) {
+        Worker *const home = fiber->worker;
+        trt_store_seq_cst(&wait->delivered, true); /* E1 [stands], [wait-delivered] */
+        stand_call(home);
+    } else {
+        trt_store_release(&wait->delivered, true); /* [wait-delivered] */
+    }
     make_runnable(fiber, on_thread);
 }
 
@@ -122,6 +128,10 @@ enter_wait(Fiber *fiber, Wait *wait, TaskObject *task, uint64_t *deadline)
         wait->outer_awaited = fiber->awaited;
         fiber->wait = wait;
         fiber->awaited = timed ? NULL : task;
+        if (wait->on_thread) {
+            wait->outer_stood = fiber->worker->stood;
+            fiber->worker->stood = wait;
+        }
     }
     trt_mutex_unlock(&core->waits);
     if (cycle) {
@@ -142,6 +152,9 @@ leave_wait(Fiber *fiber, Wait *wait)
     scope_remove_wait_locked(wait);
     fiber->wait = wait->outer;
     fiber->awaited = wait->outer_awaited;
+    if (wait->on_thread) {
+        fiber->worker->stood = wait->outer_stood;
+    }
     Wait *cancelled = NULL;
     if (wait_cancel_requested(fiber)) {
         cancelled = wait_decide_locked(fiber, WAKE_CANCELLED);
@@ -189,12 +202,33 @@ end_if_forked(Worker *w, int status)
     }
 }
 
+/* Sleep on the thread, once, unless a handler ends that. 0; or −1 with an error set by
+ * a handler. */
+static int
+sleep_standing(Worker *w, const Wait *wait, uint64_t deadline, bool *in_time)
+{
+    if (w->base.kind != TRT_WORKER_MAIN) {
+        *in_time = stand(w, &wait->delivered, deadline, false) != TRT_PARK_TIMED_OUT;
+        return 0;
+    }
+    int status = signals_enter_sleep(w);
+    if (status == 0) {
+        status = PyErr_CheckSignals();
+    }
+    end_if_forked(w, status);
+    /* A handler may have waited too, and used up the token that came for us. */
+    if (status == 0 && !trt_load_acquire(&wait->delivered)) {
+        *in_time = stand(w, &wait->delivered, deadline, true) != TRT_PARK_TIMED_OUT;
+    }
+    signals_leave_sleep(w);
+    return status;
+}
+
 /* Sleep on the thread's parker, detached, until the wait is decided. 0; or −1 with an
  * error set by a signal handler. */
 static int
 sleep_on_thread(Worker *w, const Awaited *awaited, Wait *wait, uint64_t deadline)
 {
-    const bool is_main = w->base.kind == TRT_WORKER_MAIN;
     const bool needs_thread = leaves_work(w, awaited); /* only others can run it now */
     trt_worker_stop_searching(
         &w->base); /* handlers may run, and nobody may count on us */
@@ -202,36 +236,23 @@ sleep_on_thread(Worker *w, const Awaited *awaited, Wait *wait, uint64_t deadline
         return -1;
     }
     blocking_enter(w); /* others may each sleep like this */
+    const bool is_timed = deadline != TRT_FOREVER && w->base.kind != TRT_WORKER_FOREIGN;
+    trt_fetch_add_seq_cst(&core->timed_waits, is_timed);
     int status = 0;
-    for (;;) {
-        native_serve_asleep(w);
+    bool in_time = true;
+    while (status == 0 && in_time) {
+        if (!w->isolation) {
+            native_serve_asleep(w);
+        }
+        if (w->base.kind != TRT_WORKER_FOREIGN) {
+            hub_see_exit(w);
+        }
         if (trt_load_acquire(&wait->delivered)) { /* [wait-delivered] */
             break;
         }
-        if (is_main) {
-            status = signals_enter_sleep(w);
-            if (status == 0) {
-                status = PyErr_CheckSignals();
-            }
-            end_if_forked(w, status);
-            /* A handler may have waited too, and used up the token that came for us. */
-            if (status < 0 || trt_load_acquire(&wait->delivered)) {
-                signals_leave_sleep(w);
-                break;
-            }
-        }
-        PyThreadState *const tstate = PyEval_SaveThread();
-        const enum trt_park_result why =
-            is_main ? trt_parker_park_signals(&w->base.parker, deadline)
-                    : trt_parker_park(&w->base.parker, deadline);
-        PyEval_RestoreThread(tstate);
-        if (is_main) {
-            signals_leave_sleep(w);
-        }
-        if (why == TRT_PARK_TIMED_OUT) {
-            break;
-        }
+        status = sleep_standing(w, wait, deadline, &in_time);
     }
+    trt_fetch_sub_seq_cst(&core->timed_waits, is_timed);
     blocking_leave(w);
     /* Otherwise a handler has forked, and in the child nobody sleeps like that. */
     if (needs_thread && w->generation == trt_load_relaxed(&core->generation)) {
@@ -266,12 +287,12 @@ sleep_on_fiber(Worker *w, Fiber *fiber, const Awaited *awaited, uint64_t deadlin
             PyErr_NoMemory();
             return -1;
         }
-        trt_fetch_add_seq_cst(&core->timed_waits, 1);
+        fiber_count_timed(fiber, true);
     }
     int status = fiber_park(w);
     if (deadline != TRT_FOREVER) {
         trt_timers_remove(&w->base.timers, &fiber->timer);
-        trt_fetch_sub_seq_cst(&core->timed_waits, 1);
+        fiber_count_timed(fiber, false);
     }
     context_resume(PyThreadState_Get(), &suspended);
     if (needs_thread) {
@@ -366,6 +387,7 @@ new_wait(Worker *w, const Awaited *awaited)
     trt_waiter_init(&wait->base, wait_wake);
     wait->fiber = w->current;
     wait->task = w->current->task;
+    wait->limit = w->current->limit;
     wait->on_thread = !fiber_can_switch(w);
     wait->object = awaited->object;
     wait->verb = awaited->verb;
@@ -382,17 +404,19 @@ sleep_until_decided(Worker *w, const Awaited *awaited, Wait *wait, uint64_t dead
     if (fiber->held) {
         limit_leave(fiber); /* the caller takes the places back */
     }
-    if (wait->on_thread) {
-        return sleep_on_thread(w, awaited, wait, deadline);
-    }
+    const bool is_mains = w->base.kind == TRT_WORKER_MAIN &&
+                          (wait->on_thread || w->isolation || fiber == &w->root);
     const bool may_be_hopeless =
-        deadline == TRT_FOREVER && fiber == &w->root && !awaited->was_hopeful;
-    if (!may_be_hopeless) {
-        return sleep_on_fiber(w, fiber, awaited, deadline);
+        is_mains && deadline == TRT_FOREVER && !awaited->was_hopeful;
+    const bool outer_waits = may_be_hopeless && trt_load_relaxed(&core->main_waits);
+    if (may_be_hopeless) {
+        trt_store_seq_cst(&core->main_waits, true);
     }
-    trt_store_seq_cst(&core->main_waits, true);
-    const int status = sleep_on_fiber(w, fiber, awaited, deadline);
-    trt_store_seq_cst(&core->main_waits, false);
+    const int status = wait->on_thread ? sleep_on_thread(w, awaited, wait, deadline)
+                                       : sleep_on_fiber(w, fiber, awaited, deadline);
+    if (may_be_hopeless) {
+        trt_store_seq_cst(&core->main_waits, outer_waits);
+    }
     return status;
 }
 

@@ -26,12 +26,14 @@ struct Wait {
     /* That waits, to be compared with; NULL: none. Constant. What runs on the stack may
      * be another by now, on top of this wait: a signal handler's. */
     const TaskObject *task;
+    const LimitObject *limit; /* that is in force around it, or NULL; constant */
     bool on_thread; /* the whole thread sleeps on its parker: no switch. Constant. */
     /* Last write of whoever decides it; read by a sleeping thread [wait-delivered]. */
     _Atomic(bool) delivered;
     /* Guarded by core->waits: */
     Wait *outer;               /* the wait that this one is nested in, or NULL */
     TaskObject *outer_awaited; /* what that one waits for */
+    Wait *outer_stood;         /* on_thread: Worker.stood before it */
     ScopeObject *scope;        /* innermost around it, or NULL */
     Wait *next_in_scope, *previous_in_scope;
     Wait *next_decided;    /* on the way to delivery */

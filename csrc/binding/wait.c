@@ -141,9 +141,22 @@ is_waiting_locked(const Fiber *stack)
            trt_load_acquire(&stack->wait->base.decision) == TRT_WAITER_WAITING;
 }
 
+static bool waits_for_locked(Fiber *stack, Fiber *fiber, bool on_thread, int depth);
+
+/* The same for the stack that its thread stands on or is isolated by, if that is
+ * another: this one does not go on before it. */
+static bool
+stands_for_locked(const Fiber *stack, Fiber *fiber, bool on_thread, int depth)
+{
+    const Wait *const wait = stack->worker->stood;
+    Fiber *const before = wait ? wait->fiber : isolation_awaited_locked(stack);
+    return before && before != stack && depth > 0 &&
+           waits_for_locked(before, fiber, on_thread, depth - 1);
+}
+
 /* Whether `stack` waits, over any number of others, for `fiber`. What a stack waits
- * for: the task that it awaits, and all that call Python for native work that runs on
- * it. Each stack is looked at once in a search. */
+ * for: the task that it awaits, all that call Python for native work that runs on it,
+ * and what has its thread before it. Each stack is looked at once in a search. */
 static bool
 waits_for_locked(Fiber *stack, Fiber *fiber, bool on_thread, int depth)
 {
@@ -151,6 +164,9 @@ waits_for_locked(Fiber *stack, Fiber *fiber, bool on_thread, int depth)
         stack->searched = core->searches;
         if (stack == fiber || (on_thread && stack->worker == fiber->worker)) {
             return true; /* with the thread asleep, none of its stacks goes on */
+        }
+        if (stands_for_locked(stack, fiber, on_thread, depth)) {
+            return true;
         }
         Fiber *host = depth > 0 ? native_next_host_locked(stack, NULL) : NULL;
         for (; host; host = native_next_host_locked(stack, host)) {
@@ -295,6 +311,9 @@ run_inline(Worker *w, TaskObject *task)
     }
     Fiber *const fiber = w->current;
     LimitObject *const held = fiber->held;
+    if (w->isolation && !isolation_admits_task(w, task)) {
+        return false;
+    }
     if (task->limit ? !limit_claim(fiber, task) : !trt_task_claim(&task->base)) {
         return false;
     }
@@ -304,15 +323,25 @@ run_inline(Worker *w, TaskObject *task)
     return fiber->held == held ? true : limit_rejoin(fiber, held) < 0 ? -1 : true;
 }
 
-/* Run the tasks that only this foreign thread may run: it has no hub that would. */
+/* Run the tasks that only this foreign thread may run: it has no hub that would. Those
+ * from outside of an isolated block are left for later. */
 void
 wait_run_pinned(Worker *w)
 {
+    size_t left = 0;
     void *item;
-    while (trt_deque_size(&w->pinned) > 0 &&
+    while (trt_deque_size(&w->pinned) > left &&
            fiber_is_at_home(w, PyThreadState_Get(), true) &&
            trt_deque_steal(&w->pinned, &item) == TRT_STEAL_GOT) { /* oldest first */
         TaskObject *const task = task_from_item(item);
+        if (!isolation_admits_task(w, task)) {
+            const int error = trt_deque_push(&w->pinned, item);
+            TRT_ASSERT(error == 0); /* into the place that it had */
+            (void)error;
+            left++;
+            continue;
+        }
+        left = 0; /* it may have spawned others */
         if (trt_task_claim(&task->base)) {
             task_execute(w->current, task);
         }
@@ -390,14 +419,16 @@ refuse_pinned(Worker *w, TaskObject *task)
 {
     if (!task_flag(task, TRT_TASK_PINNED) || trt_load_relaxed(&task->pinned_to) != w ||
         (task_flag(task, TASK_HELD) && !task_flag(task, TASK_RELEASED)) ||
-        trt_task_get_state(&task->base) != TRT_TASK_PENDING || fiber_can_switch(w)) {
+        trt_task_get_state(&task->base) != TRT_TASK_PENDING ||
+        scope_deadline(w->current->scope) != TRT_FOREVER ||
+        (fiber_can_switch(w) && !isolation_refuses(w, task))) {
         return 0;
     }
     PyErr_Format(core->deadlock_error,
                  "this wait would never end: %R is pinned to this thread, which would "
                  "sleep here, since a greenlet of the program's own, a finalizer or a "
-                 "nearly full stack runs no task; wait for it outside of that, or give "
-                 "the wait a timeout",
+                 "nearly full stack runs no task, and an isolated block none from "
+                 "outside; wait for it elsewhere, or give the wait a timeout",
                  task);
     return -1;
 }

@@ -104,6 +104,13 @@ trt_deque_pop_last(trt_deque *d, int64_t newest)
     return trt_cas_seq_cst(&d->top, &top, newest + 1) ? item : NULL;
 }
 
+/* The number that the next push gives its item. Owner only. */
+static inline int64_t
+trt_deque_next_number(const trt_deque *d)
+{
+    return trt_load_relaxed(&d->bottom);
+}
+
 /* Take the newest item; NULL if there is none. Owner only. */
 static inline void *
 trt_deque_pop(trt_deque *d)
