@@ -2,6 +2,7 @@
 
 import faulthandler
 import os
+import queue
 import signal
 import sys
 import threading
@@ -33,6 +34,15 @@ def soon(action: object) -> None:
     action()  # type: ignore[operator]
 
 
+def put() -> None:
+    """Put an item once somebody waits for it: main may not have come to that yet."""
+    while True:
+        try:
+            return channel.put_nowait("item")
+        except queue.Full:
+            time.sleep(0.01)
+
+
 def thread() -> None:
     """Be ended by a thread that Python knows and taskrt does not."""
     for daemon in (False, True):
@@ -41,14 +51,14 @@ def thread() -> None:
 
 
 def thread_puts() -> None:
-    threading.Thread(target=soon, args=(lambda: channel.put_nowait("item"),)).start()
+    threading.Thread(target=soon, args=(put,)).start()
     assert channel.get() == "item"
 
 
 def thread_behind_a_task() -> None:
     task = spawn(channel.get)
     until_suspended(task)
-    threading.Thread(target=soon, args=(lambda: channel.put_nowait("item"),)).start()
+    threading.Thread(target=soon, args=(put,)).start()
     assert fetch(task) == "item"
 
 
