@@ -122,7 +122,7 @@ static void *
 next_item(Worker *w, bool local)
 {
     void *item = NULL;
-    if (w->isolation && isolation_holds(w)) {
+    if (isolation_holds(w)) {
         item = isolation_take(w);
     } else if (trt_deque_steal(&w->pinned, &item) == TRT_STEAL_GOT) {
         trt_worker_stop_searching(&w->base);

@@ -30,10 +30,10 @@ resume_host(trt_frame_waiter *waiter)
     Worker *const home = fiber->worker;
     const bool on_thread = s->host_sleeps;
     /* After this a thread goes on; a fiber does when it is in the list too. */
-    trt_store_seq_cst(&s->resumed, true); /* [host-resumed], E1 [stands] */
     if (on_thread) {
-        stand_call(home);
+        stand_call(home, &s->resumed); /* [host-resumed] */
     } else {
+        trt_store_release(&s->resumed, true); /* [host-resumed] */
         trt_inbox_push(&home->base.inbox, &fiber->ready);
     }
     trt_parker_unpark(&home->base.parker);
@@ -43,12 +43,7 @@ static void
 sleep_until_resumed(Worker *w, trt_strand *s)
 {
     for (;;) {
-        if (!w->isolation) {
-            native_serve_asleep(w);
-        }
-        if (w->base.kind != TRT_WORKER_FOREIGN) {
-            hub_see_exit(w);
-        }
+        stand_serve(w);
         if (trt_load_acquire(&s->resumed)) { /* [host-resumed] */
             break;
         }

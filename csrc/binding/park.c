@@ -37,9 +37,7 @@ wait_deliver(Wait *wait)
     Fiber *const fiber = wait->fiber;
     const bool on_thread = wait->on_thread;
     if (on_thread) {
-        Worker *const home = fiber->worker;
-        trt_store_seq_cst(&wait->delivered, true); /* E1 [stands], [wait-delivered] */
-        stand_call(home);
+        stand_call(fiber->worker, &wait->delivered); /* [wait-delivered] */
     } else {
         trt_store_release(&wait->delivered, true); /* [wait-delivered] */
     }
@@ -241,12 +239,7 @@ sleep_on_thread(Worker *w, const Awaited *awaited, Wait *wait, uint64_t deadline
     int status = 0;
     bool in_time = true;
     while (status == 0 && in_time) {
-        if (!w->isolation) {
-            native_serve_asleep(w);
-        }
-        if (w->base.kind != TRT_WORKER_FOREIGN) {
-            hub_see_exit(w);
-        }
+        stand_serve(w);
         if (trt_load_acquire(&wait->delivered)) { /* [wait-delivered] */
             break;
         }

@@ -26,8 +26,20 @@ end(Worker *w, uint32_t holds)
 }
 
 void
-stand_call(Worker *w)
+stand_serve(Worker *w)
 {
+    if (!w->isolation) {
+        native_serve_asleep(w);
+    }
+    if (w->base.kind != TRT_WORKER_FOREIGN) {
+        hub_see_exit(w);
+    }
+}
+
+void
+stand_call(Worker *w, _Atomic(bool) *done)
+{
+    trt_store_seq_cst(done, true); /* E1 [stands] */
     uint32_t holds = trt_load_seq_cst(&w->stand);
     while (
         holds & STAND_HOLDS_FIBERS && !(holds & STAND_CALLED) &&

@@ -34,9 +34,13 @@ enum {
  * attaches again. Owner. */
 enum trt_park_result stand(Worker *w, const _Atomic(bool) *done, uint64_t deadline_ns,
                            bool signals);
-/* E2, after E1 and before E3, for a wait in the middle of a stack. Any thread, attached
- * or not. */
-void stand_call(Worker *w);
+/* What a thread that stands in the middle of a stack does before each sleep: go on with
+ * native code that stopped here, unless it is isolated, and see the end of the process.
+ */
+void stand_serve(Worker *w);
+/* E1 and E2, before E3, for a wait in the middle of a stack: `*done` may be gone once
+ * it is set. Any thread, attached or not. */
+void stand_call(Worker *w, _Atomic(bool) *done);
 
 /* T4, in exit.c, as exit_asleep: false to not park. Detached. */
 bool exit_stands(Worker *w);
