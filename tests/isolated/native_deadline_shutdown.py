@@ -7,6 +7,7 @@ import ctypes
 import os
 import sys
 import threading
+import time
 
 from support.gates import join, until
 
@@ -23,12 +24,17 @@ def count_threads() -> int:
 
 
 def work() -> None:
-    """Run what ends at its deadline, or because of a shutdown."""
+    """Run what ends at its deadline, or because of a shutdown.
+
+    It pauses for those who wait for the GIL: who lets go of it for a moment only, again
+    and again, can keep them waiting for long.
+    """
     global ended
     while not stops:
         with contextlib.suppress(taskrt.CancelledError), taskrt.move_on_after(1e-4):
             native.run(lib.until_cancelled, array.array("q", [0, 0]))
         ended += 1
+        time.sleep(1e-4)
 
 
 thread = threading.Thread(target=work)
