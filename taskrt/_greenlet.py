@@ -1,22 +1,26 @@
 """What free-threaded interpreters need of greenlet."""
 
-import sysconfig
+import sys
 
 # The first that neither turns the GIL on nor leaves the garbage collector off, and that
 # lets go of the locks of critical sections when it switches.
 _FIRST_FREE_THREADED = (3, 5, 4)
 
+# sysconfig knows too, but loads what the interpreter was built with.
+_IS_FREE_THREADED = "free-threading build" in sys.version
+
 
 def check_greenlet() -> None:
     """Raise ImportError if the installed greenlet cannot be used here.
 
-    Only free-threaded builds are picky. Looks at the version without importing it.
+    Only free-threaded builds are picky. An old one may have turned the GIL on by then,
+    as it was imported.
     """
-    if not sysconfig.get_config_var("Py_GIL_DISABLED"):
+    if not _IS_FREE_THREADED:
         return
-    from importlib.metadata import version
+    # Not by importlib.metadata, which brings in all of e-mail and zip archives.
+    from greenlet import __version__ as found
 
-    found = version("greenlet")
     numbers = tuple(int(part) for part in found.split(".")[:3] if part.isdigit())
     if numbers < _FIRST_FREE_THREADED:
         wanted = ".".join(map(str, _FIRST_FREE_THREADED))
@@ -37,7 +41,7 @@ def quiet_greenlet() -> None:
     that really was left behind stays allocated. With the GIL counts are exact and
     nothing is changed.
     """
-    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+    if _IS_FREE_THREADED:
         from greenlet._greenlet import enable_optional_cleanup
 
         enable_optional_cleanup(False)

@@ -43,21 +43,11 @@ def test_heavy_load_leaves_gil_and_collector_as_they_were(threads: int) -> None:
     assert result.stderr == ""
 
 
-def pretend(folder: Path, version: str) -> dict[str, str]:
-    """An environment in which the installed greenlet says it is another version."""
-    record = folder / f"greenlet-{version}.dist-info" / "METADATA"
-    record.parent.mkdir()
-    record.write_text(f"Metadata-Version: 2.1\nName: greenlet\nVersion: {version}\n")
-    return {"PYTHONPATH": str(folder)}
-
-
 @pytest.mark.isolated
 @needs_free_threading
 @pytest.mark.parametrize("version", ["3.2.2", "3.3.0", "3.5.3", "1.0"])
-def test_greenlet_that_breaks_free_threading_is_refused(
-    version: str, tmp_path: Path
-) -> None:
-    result = run_script(SCRIPTS / "old_greenlet.py", env=pretend(tmp_path, version))
+def test_greenlet_that_breaks_free_threading_is_refused(version: str) -> None:
+    result = run_script(SCRIPTS / "old_greenlet.py", version)
     assert result.stdout.startswith("ImportError: ")
     assert "greenlet" in result.stdout
     assert version in result.stdout
@@ -65,6 +55,6 @@ def test_greenlet_that_breaks_free_threading_is_refused(
 
 @pytest.mark.isolated
 @pytest.mark.parametrize("version", ["3.5.4", "3.5.6", "3.10.0", "4.0", "4.0a1"])
-def test_later_greenlets_are_accepted(version: str, tmp_path: Path) -> None:
-    result = run_script(SCRIPTS / "old_greenlet.py", env=pretend(tmp_path, version))
+def test_later_greenlets_are_accepted(version: str) -> None:
+    result = run_script(SCRIPTS / "old_greenlet.py", version)
     assert result.stdout == "imported\n"

@@ -1,4 +1,10 @@
-"""Import taskrt; the environment says which greenlet it believes to be installed."""
+"""Import taskrt beside a greenlet of the version that the command line says."""
+
+import sys
+
+import greenlet
+
+greenlet.__version__ = sys.argv[1]
 
 try:
     import taskrt  # noqa: F401
