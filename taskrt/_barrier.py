@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from taskrt._core import AtomicInt, CancelScope, Event, RLock
 from taskrt._unique import Unique
-from taskrt.statistics import BarrierStatistics, LatchStatistics
+
+if TYPE_CHECKING:
+    from taskrt.statistics import BarrierStatistics, LatchStatistics
 
 
 class _Round:
@@ -119,6 +122,8 @@ class Barrier(Unique):
 
     def statistics(self) -> BarrierStatistics:
         """Return a `taskrt.statistics.BarrierStatistics`. Not a suspension point."""
+        from taskrt.statistics import BarrierStatistics
+
         now = self._round
         waiting = 0 if now.broken else now.arrived
         return BarrierStatistics(self._parties, bool(now.broken), waiting)
@@ -222,6 +227,8 @@ class Latch(Unique):
 
     def statistics(self) -> LatchStatistics:
         """Return a `taskrt.statistics.LatchStatistics`. Not a suspension point."""
+        from taskrt.statistics import LatchStatistics
+
         return LatchStatistics(self.count, self._open.statistics().tasks_waiting)
 
     def arrive_and_wait(self, timeout: float | None = None) -> bool:

@@ -8,16 +8,14 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 MAX_THREADS = 1024
 DEFAULT_INTERACTIVE = 1  # Julia's number
 MAX_BLOCKING = 65_536
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The environment variables of taskrt, read and checked."""
 
     num_threads: int
@@ -46,7 +44,7 @@ def available_cpus(root: str | os.PathLike[str] = "/") -> int:
     >>> available_cpus() >= 1
     True
     """
-    limits = [_affinity(), *_python_limits(), *_quotas(Path(root))]
+    limits = [_affinity(), *_python_limits(), *_quotas(os.fspath(root))]
     return max(1, min(limits))
 
 
@@ -171,77 +169,75 @@ def _python_limits() -> Iterator[int]:
         yield max(1, int(value))
 
 
-def _quotas(root: Path) -> Iterator[int]:
+def _quotas(root: str) -> Iterator[int]:
     """Yield the CPU limit of each control group that holds this process."""
     groups = dict(_groups(root))
     for version, mounted_group, mount_point in _group_mounts(root):
         group = groups.get(version)
         if group is None:
             continue
-        for directory in _visible_groups(root, group, mounted_group, mount_point):
+        for directory in _visible_groups(group, mounted_group, mount_point):
             limit = _QUOTA_READERS[version](directory)
             if limit is not None:
                 yield limit
 
 
-def _groups(root: Path) -> Iterator[tuple[int, PurePosixPath]]:
+def _groups(root: str) -> Iterator[tuple[int, list[str]]]:
     """Yield (version, path in the hierarchy) of the process's groups with a quota."""
-    for line in _read_lines(root / "proc/self/cgroup"):
+    for line in _read_lines(root, "proc/self/cgroup"):
         match line.split(":", 2):
             case ["0", "", path]:
-                yield 2, PurePosixPath(path)
+                yield 2, _parts(path)
             case [_, controllers, path] if "cpu" in controllers.split(","):
-                yield 1, PurePosixPath(path)
+                yield 1, _parts(path)
 
 
-def _group_mounts(root: Path) -> Iterator[tuple[int, PurePosixPath, PurePosixPath]]:
-    """Yield (version, group at the mount point, mount point) of the hierarchies.
+def _group_mounts(root: str) -> Iterator[tuple[int, list[str], str]]:
+    """Yield (version, group at the mount point, directory) of the hierarchies.
 
     A line of mountinfo: id, parent, device, group, mount point, options, any number
     of optional fields, "-", type, source, options of the file system.
     """
-    for line in _read_lines(root / "proc/self/mountinfo"):
+    for line in _read_lines(root, "proc/self/mountinfo"):
         mount, dash, file_system = line.partition(" - ")
         match mount.split(" "), file_system.split(" "):
             case [_, _, _, group, point, *_], [kind, _, options, *_] if dash:
-                paths = PurePosixPath(_unescape(group)), PurePosixPath(_unescape(point))
+                directory = os.path.join(root, *_parts(_unescape(point)))
                 if kind == "cgroup2":
-                    yield 2, *paths
+                    yield 2, _parts(_unescape(group)), directory
                 elif kind == "cgroup" and "cpu" in options.split(","):
-                    yield 1, *paths
+                    yield 1, _parts(_unescape(group)), directory
 
 
 def _visible_groups(
-    root: Path,
-    group: PurePosixPath,
-    mounted_group: PurePosixPath,
-    mount_point: PurePosixPath,
-) -> Iterator[Path]:
+    group: list[str], mounted_group: list[str], mount_point: str
+) -> Iterator[str]:
     """Yield the directories from the mount point down to `group`.
 
     A group that lies outside what is mounted, as seen from some containers, leaves
     only the mount point itself.
     """
-    directory = root / str(mount_point).lstrip("/")
+    directory = mount_point
     yield directory
-    if group.is_relative_to(mounted_group) and ".." not in group.parts:
-        for part in group.relative_to(mounted_group).parts:
-            directory /= part
+    depth = len(mounted_group)
+    if group[:depth] == mounted_group and ".." not in group:
+        for part in group[depth:]:
+            directory = os.path.join(directory, part)
             yield directory
 
 
-def _read_quota_v2(directory: Path) -> int | None:
-    match "".join(_read_lines(directory / "cpu.max")).split():
+def _read_quota_v2(directory: str) -> int | None:
+    match "".join(_read_lines(directory, "cpu.max")).split():
         case [quota, period]:
             return _whole_cpus(quota, period)
         case _:
             return None
 
 
-def _read_quota_v1(directory: Path) -> int | None:
+def _read_quota_v1(directory: str) -> int | None:
     return _whole_cpus(
-        "".join(_read_lines(directory / "cpu.cfs_quota_us")),
-        "".join(_read_lines(directory / "cpu.cfs_period_us")),
+        "".join(_read_lines(directory, "cpu.cfs_quota_us")),
+        "".join(_read_lines(directory, "cpu.cfs_period_us")),
     )
 
 
@@ -259,11 +255,18 @@ def _whole_cpus(quota: str, period: str) -> int | None:
     return -(-numerator // denominator)
 
 
-def _read_lines(path: Path) -> list[str]:
+def _read_lines(directory: str, name: str) -> list[str]:
+    path = os.path.join(directory, name)
     try:
-        return path.read_text("utf-8", "surrogateescape").split("\n")
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read().split("\n")
     except (OSError, ValueError):
         return []
+
+
+def _parts(path: str) -> list[str]:
+    """Return the names that a path consists of."""
+    return [part for part in path.split("/") if part not in {"", "."}]
 
 
 def _unescape(field: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from taskrt._core import RLock, _Guard
 from taskrt._unique import Unique
-from taskrt.statistics import LockStatistics
+
+if TYPE_CHECKING:
+    from taskrt.statistics import LockStatistics
 
 _T = TypeVar("_T")
 

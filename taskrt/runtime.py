@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import ClassVar, NoReturn, TypedDict
 
 from taskrt._config import available_cpus, read_settings
@@ -191,7 +190,7 @@ def _at_exit(late: bool) -> None:
 
 def get_include() -> str:
     """Return the directory of ``taskrt.h``, for a C compiler's include path."""
-    return str(Path(__file__).with_name("include"))
+    return os.path.join(os.path.dirname(__file__), "include")
 
 
 def _install_hooks() -> None:
@@ -305,10 +304,10 @@ def _something_may_come(
         return True
     if debug:
         return False
-    tasks = Path("/proc/self/task")
-    if not tasks.is_dir():
+    tasks = "/proc/self/task"
+    if not os.path.isdir(tasks):
         return True
-    listed = {int(path.name) for path in tasks.iterdir()}
+    listed = set(map(int, os.listdir(tasks)))
     return len(listed - native_helpers) > len(ours)
 
 
