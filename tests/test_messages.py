@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.gates import Gate, until
+from support.gates import Gate, until, until_suspended
 
 import taskrt
 from taskrt import (
@@ -83,8 +83,9 @@ def broken(barrier: Barrier, breaks: Callable[[], object]) -> str:
 
 def test_a_broken_barrier_says_why() -> None:
     def gives_up(barrier: Barrier) -> None:
-        with move_on_after(SOON):
-            barrier.wait()
+        task = spawn(barrier.wait)
+        until_suspended(task)
+        task.cancel()
 
     def is_late(barrier: Barrier) -> None:
         with pytest.raises(threading.BrokenBarrierError, match="out of time"):

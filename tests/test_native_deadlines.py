@@ -112,12 +112,13 @@ def test_deadline_comes_while_regions_begin_and_end(lib: ctypes.CDLL) -> None:
 
     def block() -> None:
         until(lambda: data[0] == 1)
+        scope.deadline = time.monotonic() + 4 * SOON
         while not scope.cancel_called:
             with taskrt.blocking():
                 pass
 
-    task = spawn(block)
-    with move_on_after(4 * SOON) as scope:
+    with move_on_after(NEVER_S) as scope:
+        task = spawn(block)
         native.run(lib.until_cancelled, data)
     assert scope.cancelled_caught
     fetch(task)

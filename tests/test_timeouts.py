@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.gates import join
+from support.gates import join, until_suspended
 
 import taskrt
 from taskrt import (
@@ -135,9 +135,10 @@ def test_errors_that_come_with_the_end_of_time_pass() -> None:
             raise KeyError
 
     with pytest.raises(ExceptionGroup) as caught:
-        with fail_after(SOON) as scope:
+        with fail_after(NEVER) as scope:
             with TaskGroup() as group:
-                group.spawn(clean_up)
+                until_suspended(group.spawn(clean_up))
+                scope.deadline = time.monotonic() + SOON
                 sleep(NEVER)
     assert [type(error) for error in caught.value.exceptions] == [KeyError]
     assert scope.cancelled_caught

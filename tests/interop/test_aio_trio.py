@@ -62,7 +62,9 @@ def test_many_at_once() -> None:
 def test_cancelling_the_awaiter_asks_the_task_to_end() -> None:
     async def main() -> Task[None]:
         task = spawn(sleep, NEVER)
-        with trio.move_on_after(SOON) as scope:
+        with trio.CancelScope() as scope:
+            # When Trio goes on, which it does only once the await has begun.
+            trio.lowlevel.current_trio_token().run_sync_soon(scope.cancel)
             await task
         assert scope.cancelled_caught
         return task
