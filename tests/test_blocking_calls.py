@@ -391,11 +391,12 @@ def test_a_call_that_has_started_goes_on_without_its_caller(
         may_end, ended = threading.Event(), threading.Event()
 
         def call() -> str:
+            scope.deadline = time.monotonic() + 0.001
             may_end.wait()
             ended.set()
             return "dropped"
 
-        with taskrt.move_on_after(0.001) as scope:
+        with taskrt.CancelScope() as scope:
             run_blocking(call)
         assert scope.cancelled_caught
         assert not ended.is_set()

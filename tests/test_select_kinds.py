@@ -172,7 +172,7 @@ def test_the_earliest_time_ends_the_wait(run: Place) -> None:
             assert time.monotonic() - before >= 0.01
         assert select(*operations, timeout=30) == (2, None)
         with pytest.raises(TimeoutError, match="select"):
-            select(*operations, timeout=0.001)
+            select(event.wait_op(), sleep_op(60), timeout=0.001)
         assert select(sleep_op(60), timeout=0.001, default=3) == (-1, 3)
 
     run(body)
