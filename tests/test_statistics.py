@@ -6,6 +6,7 @@ import dataclasses
 import math
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from support.child import run_script
@@ -40,6 +41,11 @@ def suspended(*calls: Callable[[], object]) -> list[Task[object]]:
     return tasks
 
 
+def until_it_says(thing: Any, expected: object) -> None:
+    """A task is suspended a moment before it has a place in a queue."""
+    until(lambda: thing.statistics() == expected)
+
+
 def end(tasks: list[Task[object]]) -> None:
     for task in tasks:
         task.cancel()
@@ -54,7 +60,7 @@ def test_lock(kind: type[Lock], threads: int) -> None:
     def own() -> list[Task[object]]:
         with lock:
             tasks = suspended(lock.acquire, lock.acquire)
-            assert lock.statistics() == s.LockStatistics(True, f"Task-{here().id}", 2)
+            until_it_says(lock, s.LockStatistics(True, f"Task-{here().id}", 2))
             end(tasks)
             assert lock.statistics().tasks_waiting == 0
         return tasks
@@ -74,7 +80,7 @@ def test_semaphore(kind: type[Semaphore], threads: int) -> None:
     semaphore.acquire()
     semaphore.acquire()
     tasks = suspended(semaphore.acquire, semaphore.acquire)
-    assert semaphore.statistics() == s.SemaphoreStatistics(0, bound, 2)
+    until_it_says(semaphore, s.SemaphoreStatistics(0, bound, 2))
     semaphore.release()
     until(lambda: sum(task.done() for task in tasks) == 1)
     assert semaphore.statistics() == s.SemaphoreStatistics(0, bound, 1)
@@ -91,7 +97,7 @@ def test_condition(threads: int) -> None:
 
     tasks = suspended(waits, waits)
     free = s.LockStatistics(False, None, 0)
-    assert condition.statistics() == s.ConditionStatistics(2, free)
+    until_it_says(condition, s.ConditionStatistics(2, free))
     with condition:
         assert condition.statistics().lock == lock.statistics() != free
         condition.notify()
@@ -108,7 +114,7 @@ def test_event(autoreset: bool, threads: int) -> None:
     event = Event(autoreset)
     assert event.statistics() == s.EventStatistics(False, 0)
     tasks = suspended(event.wait, lambda: select(event.wait_op(), event.wait_op()))
-    assert event.statistics() == s.EventStatistics(False, 3)
+    until_it_says(event, s.EventStatistics(False, 3))
     end(tasks)
     event.set()
     assert event.statistics() == s.EventStatistics(True, 0)
@@ -117,7 +123,7 @@ def test_event(autoreset: bool, threads: int) -> None:
 def test_waiter() -> None:
     waiter = Waiter()
     [task] = suspended(waiter.park)
-    assert waiter.statistics() == s.WaiterStatistics(False, 1)
+    until_it_says(waiter, s.WaiterStatistics(False, 1))
     waiter.wake()
     wait(task)
     waiter.wake()
@@ -127,8 +133,8 @@ def test_waiter() -> None:
 def test_barrier_and_latch(threads: int) -> None:
     barrier, latch = Barrier(3), Latch(2)
     tasks = suspended(barrier.wait, barrier.wait, latch.wait)
-    assert barrier.statistics() == s.BarrierStatistics(3, False, 2)
-    assert latch.statistics() == s.LatchStatistics(2, 1)
+    until_it_says(barrier, s.BarrierStatistics(3, False, 2))
+    until_it_says(latch, s.LatchStatistics(2, 1))
     latch.count_down()
     assert latch.statistics() == s.LatchStatistics(1, 1)
     barrier.abort()
@@ -142,11 +148,11 @@ def test_channel(threads: int) -> None:
     channel: Channel[int] = Channel(1)
     assert channel.statistics() == s.ChannelStatistics(1, 0, False, 0, 0)
     tasks = suspended(channel.get, channel.get)
-    assert channel.statistics() == s.ChannelStatistics(1, 0, False, 0, 2)
+    until_it_says(channel, s.ChannelStatistics(1, 0, False, 0, 2))
     end(tasks)
     channel.put(0)
     tasks = suspended(lambda: channel.put(1))
-    assert channel.statistics() == s.ChannelStatistics(1, 1, False, 1, 0)
+    until_it_says(channel, s.ChannelStatistics(1, 1, False, 1, 0))
     end(tasks)
     channel.close()
     assert channel.statistics() == s.ChannelStatistics(1, 1, True, 0, 0)
@@ -157,11 +163,11 @@ def test_channel(threads: int) -> None:
 def test_queue(threads: int) -> None:
     queue: Queue[int] = Queue(1)
     tasks = suspended(queue.get)
-    assert queue.statistics() == s.QueueStatistics(1, 0, False, 0, 0, 1)
+    until_it_says(queue, s.QueueStatistics(1, 0, False, 0, 0, 1))
     end(tasks)
     queue.put(1)
     tasks = suspended(lambda: queue.put(2))
-    assert queue.statistics() == s.QueueStatistics(1, 1, False, 2, 1, 0)
+    until_it_says(queue, s.QueueStatistics(1, 1, False, 2, 1, 0))
     end(tasks)
     queue.shutdown()
     assert queue.statistics() == s.QueueStatistics(1, 1, True, 1, 0, 0)
