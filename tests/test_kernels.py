@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.examples import some_examples
+from support.reference import in_order
 
 import taskrt
 from taskrt import _kernels as kernels
@@ -79,11 +80,6 @@ def random_array(code: str, length: int, seed: int) -> array.array[Any]:
 def order(x: Any) -> tuple[bool, Any]:
     """Say where x is sorted to: NaNs after all numbers, and equal to each other."""
     return x != x, 0 if x != x else x
-
-
-def in_order(items: array.array[Any]) -> array.array[Any]:
-    numbers = sorted(x for x in items if x == x)
-    return array.array(items.typecode, numbers + [x for x in items if x != x])
 
 
 def merged(left: array.array[Any], right: array.array[Any]) -> array.array[Any]:

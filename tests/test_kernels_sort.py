@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from support.reference import in_order
 
 from taskrt import _kernels as kernels
 
@@ -41,12 +42,6 @@ def patterns(code: str, length: int) -> Iterator[array.array[Any]]:
         odd = [NAN, -NAN, INF, -INF, 0.0, -0.0, 1e-40, -1e-40, 1.0]
         yield array.array(code, rng.choices(odd, k=length))
         yield array.array(code, (rng.gauss(0.0, 1e6) for _ in range(length)))
-
-
-def in_order(items: array.array[Any]) -> array.array[Any]:
-    """Return the numbers in order, and NaNs behind them."""
-    numbers = sorted(x for x in items if x == x)
-    return array.array(items.typecode, numbers + [x for x in items if x != x])
 
 
 def order_of(items: array.array[Any], *, reverse: bool) -> list[int]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.gates import Gate, until, until_suspended
+from support.gates import Gate, until
 
 import taskrt
 from taskrt import (
@@ -84,7 +84,7 @@ def broken(barrier: Barrier, breaks: Callable[[], object]) -> str:
 def test_a_broken_barrier_says_why() -> None:
     def gives_up(barrier: Barrier) -> None:
         task = spawn(barrier.wait)
-        until_suspended(task)
+        until(lambda: barrier.n_waiting == 2)
         task.cancel()
 
     def is_late(barrier: Barrier) -> None:
