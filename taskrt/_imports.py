@@ -11,13 +11,14 @@ On a version without them imports would be left as they are.
 """
 
 import _imp
+import weakref
 from importlib import _bootstrap
 from types import ModuleType
 from typing import Any
 
 from taskrt import _core
 
-_parts = ("_ModuleLock", "_module_locks", "_thread")
+_parts = ("_ModuleLock", "_module_locks", "_blocking_on", "_thread")
 
 
 class _Wakeup(_core.Semaphore):
@@ -104,11 +105,26 @@ def _convert(machinery: Any, plain: Any) -> None:
         if type(lock) is not plain:
             continue
         lock.__class__ = machinery._ModuleLock
-        # Threads that wait for it already stay where they are. The lock within it is
+        # Threads that wait for it already stay where they are, and pass on by that
+        # wakeup that they may go: those that have been let go, and are no waiters any
+        # more, too. The lock within it, which all take that come after our look, is
         # busy for moments only, perhaps beneath us if this is a finalizer.
         if lock.lock.acquire(False):
             try:
-                if not lock.waiters:
+                if not lock.waiters and lock not in _waited_for(machinery):
                     lock.use_wakeup()
             finally:
                 lock.lock.release()
+
+
+def _waited_for(machinery: Any) -> list[Any]:
+    """Return the locks that somebody is about to take, or sleeps for, or wakes from."""
+    # By thread: one lock in 3.11, a weakly held list of them from 3.12 on.
+    by_thread = machinery._blocking_on
+    found: list[Any] = []
+    for waited in getattr(by_thread, "data", by_thread).copy().values():
+        if isinstance(waited, weakref.ref):
+            found += waited() or ()
+        else:
+            found.append(waited)
+    return found

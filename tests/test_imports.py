@@ -361,7 +361,8 @@ def test_an_interpreter_with_other_parts_is_left_alone(
 
 @pytest.mark.isolated
 @pytest.mark.parametrize(
-    "script", ["import_first", "import_fork", "import_deadlock", "import_thread"]
+    "script",
+    ["import_crowd", "import_deadlock", "import_first", "import_fork", "import_thread"],
 )
 def test_in_a_process_of_its_own(script: str, threads: int, tmp_path: Path) -> None:
     if UNDER_ASAN and script == "import_fork" and threads > 1:
