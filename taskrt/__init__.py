@@ -13,8 +13,6 @@ C         taskrt.native
 6
 """
 
-import typing
-
 from taskrt.runtime import __version__ as __version__  # isort: skip  (first: greenlet)
 from taskrt.blocking_calls import blocking, run_blocking
 from taskrt.channels import Channel, Queue, select, sleep_op
@@ -150,18 +148,3 @@ __all__ = [
     "wait_writable",
     "yield_now",
 ]
-
-if typing.TYPE_CHECKING:
-    from taskrt import statistics as statistics
-else:  # where it would let every name pass for one of taskrt's
-
-    def __getattr__(name: str) -> object:
-        """Import taskrt.statistics where it is looked for; see there."""
-        if name != "statistics":
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        import taskrt.statistics
-
-        return taskrt.statistics
-
-    def __dir__() -> list[str]:
-        return sorted({*globals(), "statistics"})

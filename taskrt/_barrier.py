@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from taskrt._core import AtomicInt, CancelScope, Event, RLock
 from taskrt._unique import Unique
-
-if TYPE_CHECKING:
-    from taskrt.statistics import BarrierStatistics, LatchStatistics
+from taskrt.statistics import BarrierStatistics, LatchStatistics
 
 
 class _Round:
@@ -122,8 +119,6 @@ class Barrier(Unique):
 
     def statistics(self) -> BarrierStatistics:
         """Return a `taskrt.statistics.BarrierStatistics`. Not a suspension point."""
-        from taskrt.statistics import BarrierStatistics
-
         now = self._round
         waiting = 0 if now.broken else now.arrived
         return BarrierStatistics(self._parties, bool(now.broken), waiting)
@@ -227,8 +222,6 @@ class Latch(Unique):
 
     def statistics(self) -> LatchStatistics:
         """Return a `taskrt.statistics.LatchStatistics`. Not a suspension point."""
-        from taskrt.statistics import LatchStatistics
-
         return LatchStatistics(self.count, self._open.statistics().tasks_waiting)
 
     def arrive_and_wait(self, timeout: float | None = None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from taskrt._core import (
     Lock,
@@ -16,9 +16,7 @@ from taskrt._core import (
     _Guard,
 )
 from taskrt._unique import Unique
-
-if TYPE_CHECKING:
-    from taskrt.statistics import ConditionStatistics
+from taskrt.statistics import ConditionStatistics
 
 _T = TypeVar("_T")
 
@@ -139,8 +137,6 @@ class Condition(Unique, _Guard[bool]):
 
     def statistics(self) -> ConditionStatistics:
         """Return a `taskrt.statistics.ConditionStatistics`. Not a suspension point."""
-        from taskrt.statistics import ConditionStatistics
-
         lock = self._lock
         known = lock.statistics() if isinstance(lock, Lock | RLock) else None
         return ConditionStatistics(len(self._waiters), known)

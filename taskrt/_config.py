@@ -8,14 +8,15 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
 MAX_THREADS = 1024
 DEFAULT_INTERACTIVE = 1  # Julia's number
 MAX_BLOCKING = 65_536
 
 
-class Settings(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Settings:
     """The environment variables of taskrt, read and checked."""
 
     num_threads: int

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from taskrt._core import RLock, _Guard
 from taskrt._unique import Unique
-
-if TYPE_CHECKING:
-    from taskrt.statistics import LockStatistics
+from taskrt.statistics import LockStatistics
 
 _T = TypeVar("_T")
 

@@ -1,14 +1,12 @@
 """Channels, the choice among them, and a queue with the standard library's manners."""
 
 import math
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from taskrt import _core
 from taskrt._unique import Unique
 from taskrt.errors import ChannelClosed, ShutDown
-
-if TYPE_CHECKING:
-    from taskrt.statistics import QueueStatistics
+from taskrt.statistics import QueueStatistics
 
 __all__ = ["Channel", "Queue", "select", "sleep_op"]
 
@@ -67,10 +65,8 @@ class Queue(Unique, Generic[_T]):
         """Whether `shutdown` was called."""
         return self._channel.closed
 
-    def statistics(self) -> "QueueStatistics":
+    def statistics(self) -> QueueStatistics:
         """Return a `taskrt.statistics.QueueStatistics`. Not a suspension point."""
-        from taskrt.statistics import QueueStatistics
-
         channel = self._channel.statistics()
         return QueueStatistics(
             self._maxsize,

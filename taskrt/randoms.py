@@ -7,8 +7,10 @@ what, and however long things take. A spawn draws nothing, and a task that never
 costs nothing.
 """
 
+import hashlib
 import operator
 import os
+import random as _random
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, cast
@@ -16,8 +18,6 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, cast
 from taskrt import _core
 
 if TYPE_CHECKING:
-    import random as _random
-
     import numpy as np
 
 __all__ = ["RandomStreams", "numpy_random", "random", "seed_random"]
@@ -28,7 +28,7 @@ _INHERITED: Any = object()
 _outside = threading.local()  # the generators of code that runs in no task
 
 
-def random() -> "_random.Random":
+def random() -> _random.Random:
     """Return the random generator of the task that this runs in.
 
     The same object each time in one task; it is nobody else's, and needs no lock.
@@ -52,7 +52,7 @@ def random() -> "_random.Random":
     """
     key = _core._random_key()
     if key is None:
-        return _strays("random", _seeded)
+        return _strays("random", _random.Random)
     return _kept("random", key, _seeded)
 
 
@@ -122,7 +122,7 @@ class RandomStreams:
         inherits = seed is _INHERITED
         self._key = _core._random_child() if inherits else _key_from(seed)
 
-    def __getitem__(self, index: SupportsIndex) -> "_random.Random":
+    def __getitem__(self, index: SupportsIndex) -> _random.Random:
         """Return a new generator at the beginning of that stream.
 
         Raises IndexError for a negative number.
@@ -163,7 +163,7 @@ class RandomStreams:
 def _key_from(seed: object) -> bytes:
     """Return 16 bytes that are others for each seed."""
     if seed is None:
-        text = b"n" + os.urandom(16)
+        text = b"n" + _random.SystemRandom().randbytes(16)
     elif isinstance(seed, str):
         text = b"s" + seed.encode("utf-8", "surrogatepass")
     elif isinstance(seed, bytes):
@@ -174,26 +174,18 @@ def _key_from(seed: object) -> bytes:
         raise TypeError(
             f"a seed is an int, a str, bytes or None, not {type(seed).__name__!r}"
         )
-    return _hashed(text)[:16]
+    return hashlib.sha256(text).digest()[:16]
 
 
-def _hashed(text: bytes) -> bytes:
-    import hashlib  # here: it loads OpenSSL, and most programs draw nothing
-
-    return hashlib.sha256(text).digest()
-
-
-def _seeded(key: bytes | None = None) -> "_random.Random":
-    from random import Random  # likewise
-
-    return Random(key)  # which hashes it, by SHA-512
+def _seeded(key: bytes) -> _random.Random:
+    return _random.Random(key)  # which hashes it, by SHA-512
 
 
 def _numpy_seeded(key: bytes) -> "np.random.Generator":
     import numpy as np
 
     # Other than what `random` hashes, so that the two are independent.
-    entropy = int.from_bytes(_hashed(b"numpy" + key), "little")
+    entropy = int.from_bytes(hashlib.sha256(b"numpy" + key).digest(), "little")
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
 
 

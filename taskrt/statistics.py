@@ -5,8 +5,6 @@ the past. `tasks_waiting` counts tasks and threads that wait, in whatever way; o
 waits in a `select` counts once for each of its operations.
 """
 
-# This module is imported by the first call of such a method, or by who asks for it:
-# dataclasses, and what they need, are too much for every program that imports taskrt.
 from dataclasses import dataclass
 
 __all__ = [

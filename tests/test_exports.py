@@ -285,45 +285,21 @@ def test_import_brings_in_little() -> None:
         heavy = {
             "asyncio",
             "ctypes",
-            "dataclasses",
-            "hashlib",
             "importlib.metadata",
-            "inspect",
             "multiprocessing",
             "pathlib",
-            "random",
             "socket",
             "subprocess",
             "sysconfig",
             "taskrt.interop",
             "taskrt.native",
             "taskrt.parallel",
-            "taskrt.statistics",
             "tempfile",
         }
         found = sorted(heavy & (set(sys.modules) - before))
         assert not found, found
         """
     )
-
-
-@pytest.mark.isolated
-def test_statistics_are_there_without_an_import() -> None:
-    run_script(
-        """
-        import sys, taskrt
-
-        assert "statistics" in dir(taskrt)
-        assert "taskrt.statistics" not in sys.modules
-        assert taskrt.statistics is sys.modules["taskrt.statistics"]
-        assert "statistics" in vars(taskrt)
-        """
-    )
-
-
-def test_names_that_are_missing_are_told() -> None:
-    with pytest.raises(AttributeError, match=r"'taskrt' has no attribute 'nothing'"):
-        taskrt.nothing  # noqa: B018
 
 
 @pytest.mark.isolated

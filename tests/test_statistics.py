@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.child import run_script
 from support.gates import here, join, until, until_suspended
 
 from taskrt import (
@@ -193,38 +192,6 @@ def test_they_are_frozen(name: str) -> None:
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(made, field.name, 1)
     assert hash(made) == hash(kind(*[0 for _ in dataclasses.fields(kind)]))
-
-
-@pytest.mark.isolated
-@pytest.mark.parametrize(
-    "last",
-    [
-        "fetch_all([spawn(look) for _ in range(100)])",
-        "atexit.register(look)",
-        "signal.signal(signal.SIGUSR1, look); signal.raise_signal(signal.SIGUSR1)",
-    ],
-    ids=["tasks", "exit", "signal"],
-)
-def test_the_first_look_may_come_from_anywhere(last: str, threads: int) -> None:
-    """Their classes are imported by it."""
-    result = run_script(
-        f"""
-        import atexit, signal, sys
-        from taskrt import Barrier, Lock, fetch, fetch_all, spawn
-
-        def look(*_):
-            assert Lock().statistics().tasks_waiting == 0
-            assert Barrier(2).statistics().parties == 2
-            sys.stdout.write("seen\\n")  # whole lines, from several threads
-
-        fetch(spawn(abs, 1))
-        assert "taskrt.statistics" not in sys.modules
-        {last}
-        """,
-        env={"TASKRT_NUM_THREADS": str(threads)},
-    )
-    assert set(result.stdout.splitlines()) == {"seen"}
-    assert result.stderr == ""
 
 
 def test_looking_while_others_use_it(threads: int) -> None:

@@ -4,9 +4,6 @@ from typing import assert_type
 
 import taskrt
 
-assert_type(taskrt.statistics.LatchStatistics(2, 0).count, int)
-taskrt.nothing()  # type: ignore[attr-defined]
-
 assert_type(taskrt.num_threads(), int)
 assert_type(taskrt.num_threads("interactive"), int)
 taskrt.num_threads("same")  # type: ignore[arg-type]
