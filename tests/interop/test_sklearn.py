@@ -18,12 +18,7 @@ from sklearn.datasets import make_classification  # noqa: E402
 from sklearn.ensemble import RandomForestClassifier  # noqa: E402
 from sklearn.model_selection import GridSearchCV, cross_val_score  # noqa: E402
 
-pytestmark = [
-    pytest.mark.usefixtures("joblib_backend"),
-    # Before Python 3.14 filters of warnings are the process's. Calls of scikit-learn
-    # change them, and another call at that moment takes them for missing.
-    pytest.mark.filterwarnings("ignore:.*sklearn.utils.parallel.delayed:UserWarning"),
-]
+pytestmark = pytest.mark.usefixtures("joblib_backend")
 
 DATA = make_classification(150, 8, random_state=0)
 
