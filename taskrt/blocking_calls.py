@@ -189,7 +189,7 @@ class _Pool:
                     thread = _Thread(self, call, self._numbers)
                     self._count += 1
             if thread is not None:
-                thread.start()
+                runtime.start_thread(thread)
         except BaseException as error:
             if thread is None or not self._gave_back(thread, call, error):
                 raise

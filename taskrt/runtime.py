@@ -266,6 +266,31 @@ class HelperThread(threading.Thread):
         return {native for native, _ in numbers}, {ident for _, ident in numbers}
 
 
+def start_thread(
+    thread: threading.Thread, started: threading.Event | None = None
+) -> None:
+    """Start a thread, and wait until it runs, or until it has set `started`.
+
+    What a signal handler raises meanwhile is raised as it is: `Condition.wait` hides
+    it, if it comes while that takes its lock again, behind "release unlocked lock".
+    Raises RuntimeError if the thread cannot be started. Not a suspension point.
+    """
+    handled = sys.exception()
+    try:
+        thread.start()
+        if started is not None:
+            started.wait()
+        return
+    except RuntimeError as error:
+        hidden = error.__context__
+        if hidden is None or hidden is handled:
+            raise
+    try:
+        raise hidden
+    finally:
+        del hidden, handled  # whose tracebacks lead here
+
+
 # The same for the threads of the pool, by name.
 _note_end, _note_stay = HelperThread.note_end, HelperThread.note_stay
 

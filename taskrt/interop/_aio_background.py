@@ -66,17 +66,19 @@ class _Background:
             target=_run, args=(loop, started), name="taskrt-aio", daemon=True
         )
         try:
-            thread.start()
+            runtime.start_thread(thread, started)
         except BaseException as error:
+            if not isinstance(error, RuntimeError):
+                loop.call_soon_threadsafe(loop.stop)  # interrupted: the thread ends it
+                raise
             loop.close()
-            if isinstance(error, RuntimeError) and runtime._exiting:
+            if runtime._exiting:
                 raise RuntimeError(
                     "cannot run a coroutine: the process exits, and Python starts no "
                     "thread for the event loop any more; call from_async() once before "
                     "the main thread ends"
                 ) from error
             raise
-        started.wait()
         self.loop, self._thread = loop, thread
         if not self._hooked:
             self._hooked = True

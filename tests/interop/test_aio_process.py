@@ -283,6 +283,45 @@ except KeyboardInterrupt:
     assert run(script) == "cleaned\ninterrupted\n"
 
 
+@pytest.mark.parametrize("where", ["_acquire_restore", "_release_save"])
+def test_an_interrupt_of_the_start_of_the_loop_is_raised(where: str) -> None:
+    """And the next call starts a loop anew; the first one is closed."""
+    script = """
+import gc, sys, time
+
+class Interrupt(BaseException):
+    pass
+
+bootstrap = threading.Thread._bootstrap
+def late(self):  # come when main waits for it
+    while not self._started._cond._waiters:
+        time.sleep(0.001)
+    bootstrap(self)
+threading.Thread._bootstrap = late
+
+def trace(frame, event, arg):
+    if frame.f_code.co_name == "WHERE":
+        sys.settrace(None)
+        raise Interrupt
+
+async def double(n):
+    return 2 * n
+
+call = double(3)
+sys.settrace(trace)
+try:
+    aio.from_async(call)
+except Interrupt:
+    print("interrupted")
+call.close()
+while threading.active_count() > 1:
+    time.sleep(0.001)
+gc.collect()
+assert aio.from_async(double(4)) == 8
+""".replace("WHERE", where)
+    assert run(script) == "interrupted\n"
+
+
 def test_without_the_gil_uvloop_is_left_alone() -> None:
     script = """
 import sys
