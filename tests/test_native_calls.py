@@ -65,15 +65,16 @@ def task_on_top(
         inner: list[Task[None]] = []
 
         def wait_there() -> None:
+            inner.append(here())
             waits.set()
             fetch(gate.task)
 
         def call() -> None:
-            inner.append(spawn(wait_there))
+            task = spawn(wait_there)
             if not inline:
-                until_suspended(inner[0])
+                until_suspended(task)
             with contextlib.suppress(CancelledError):
-                fetch(inner[0])
+                fetch(task)
 
         argument = caller(0, call)
         task = native.spawn(lib.until_cancelled_in_a_call, argument)

@@ -107,12 +107,13 @@ assert count() <= before + taskrt.num_threads() - 1
 @every_library
 def test_ctrl_c_ends_the_call_and_its_tasks(library: str) -> None:
     script = """
-running = AtomicInt()
+running, ready = AtomicInt(), AtomicInt()
 
 def work(n):
     running.fetch_add()
     try:
-        os.write(1, b"running\\n")  # in one piece
+        if ready.fetch_add() == 1:  # both are here, past what Ctrl-C may end
+            os.write(1, b"running\\n")  # in one piece
         taskrt.sleep(60)  # until cancelled
     finally:
         running.fetch_sub()
