@@ -55,14 +55,14 @@ def test_task_that_was_asked_before_it_ran_does_not_begin(lib: ctypes.CDLL) -> N
 @contextlib.contextmanager
 def task_on_top(
     lib: ctypes.CDLL, *, inline: bool = True
-) -> Iterator[tuple[Gate, array.array[int], Task[None], Task[None]]]:
+) -> Iterator[tuple[Gate, array.array[int], Task[None], Task[object]]]:
     """Give native work that calls Python for a task, which waits for the gate there.
 
     Also its argument, which tells whether it was asked to end meanwhile: 2, or else 1.
     """
     with Gate() as gate:
         waits = threading.Event()
-        inner: list[Task[None]] = []
+        inner: list[Task[object]] = []
 
         def wait_there() -> None:
             inner.append(here())

@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 from support.child import UNDER_ASAN, Child, run_script
-from support.gates import Gate, until
+from support.gates import Gate, here, until
 from support.interrupts import at_each_call
 from support.places import Place
 
@@ -258,11 +258,13 @@ def test_close_before_the_first_next() -> None:
 
 
 def test_close_ends_a_pull_that_waits() -> None:
-    ended = []
+    ended: list[str] = []
+    pullers: list[taskrt.Task[object]] = []
 
     def items() -> Iterator[int]:
         try:
             yield 1
+            pullers.append(here())
             Event().wait()
         except Cancelled:
             ended.append("cancelled")
@@ -271,7 +273,7 @@ def test_close_ends_a_pull_that_waits() -> None:
     results = parallel.imap(fail_at(), items())
     assert next(results) == 1
     pulling = spawn(next, results)
-    until(lambda: pulling.state == "suspended")
+    until(lambda: pullers and pullers[0].state == "suspended")
     results.close()
     assert isinstance(pulling.exception(), StopIteration | RuntimeError)
     assert ended == ["cancelled"]
