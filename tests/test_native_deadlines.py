@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 from support.gates import until
@@ -106,8 +107,11 @@ def test_work_that_has_ended_is_forgotten(lib: ctypes.CDLL) -> None:
     assert scope.cancelled_caught
 
 
-def test_deadline_comes_while_regions_begin_and_end(lib: ctypes.CDLL) -> None:
+def test_deadline_comes_while_regions_begin_and_end(
+    lib: ctypes.CDLL, set_num_threads: Callable[[int], object]
+) -> None:
     """The alarm looks at both, and each makes it earlier for itself."""
+    set_num_threads(2)  # one that works and one that comes to the regions
     data = pair(0)
 
     def block() -> None:
