@@ -258,36 +258,14 @@ assert run_blocking(pow, 2, 3) == 8
         assert child.finish().stdout == "ready\ninterrupted\n"
 
 
-# Raises once on main: when it takes a lock back in the wait for the start of a thread,
-# which comes only then.
-INTERRUPT_START = """
-import sys
-from threading import Thread
-
-bootstrap = Thread._bootstrap
-def late(self):
-    while not self._started._cond._waiters:
-        time.sleep(0.001)
-    bootstrap(self)
-Thread._bootstrap = late
-
-class Interrupt(BaseException):
-    pass
-
-def trace(frame, event, arg):
-    if frame.f_code.co_name == "_acquire_restore":
-        sys.settrace(None)
-        raise Interrupt
-"""
-
-
 @pytest.mark.parametrize("is_nested", [False, True])
 def test_an_interrupt_of_the_start_of_a_thread_is_raised(is_nested: bool) -> None:
     """CPython hides it behind "release unlocked lock"."""
-    script = INTERRUPT_START + (
-        """
+    script = """
+from support.interrupts import Interrupt, interrupt_start
+
 def start():
-    sys.settrace(trace)
+    interrupt_start()
     run_blocking(int)
 def start_nested():
     try:
@@ -302,7 +280,6 @@ while taskrt.stats()["blocking"]:
     time.sleep(0.001)
 assert run_blocking(pow, 2, 3) == 8
 """.replace("START", "start_nested" if is_nested else "start")
-    )
     found = "KeyError()" if is_nested else "None"
     assert run(script).stdout == f"interrupted {found}\n"
 

@@ -287,28 +287,14 @@ except KeyboardInterrupt:
 def test_an_interrupt_of_the_start_of_the_loop_is_raised(where: str) -> None:
     """And the next call starts a loop anew; the first one is closed."""
     script = """
-import gc, sys, time
-
-class Interrupt(BaseException):
-    pass
-
-bootstrap = threading.Thread._bootstrap
-def late(self):  # come when main waits for it
-    while not self._started._cond._waiters:
-        time.sleep(0.001)
-    bootstrap(self)
-threading.Thread._bootstrap = late
-
-def trace(frame, event, arg):
-    if frame.f_code.co_name == "WHERE":
-        sys.settrace(None)
-        raise Interrupt
+import gc
+from support.interrupts import Interrupt, interrupt_start
 
 async def double(n):
     return 2 * n
 
 call = double(3)
-sys.settrace(trace)
+interrupt_start("WHERE")
 try:
     aio.from_async(call)
 except Interrupt:

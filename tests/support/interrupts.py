@@ -16,6 +16,8 @@ each line of these functions, and before each instruction where Python tells of 
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from types import FrameType, ModuleType, TracebackType
@@ -113,3 +115,24 @@ def at_each_call(*modules: ModuleType) -> Iterator[_At]:
 
 def at_each_line(*functions: Callable[..., object]) -> Iterator[_At]:
     return _at_each(lambda place: _AtLine(place, functions))
+
+
+def interrupt_start(where: str = "_acquire_restore") -> None:
+    """Interrupt this thread once, at the beginning of this method of Condition.
+
+    That is in its wait for the start of the next thread, which comes only then.
+    """
+    bootstrap = threading.Thread._bootstrap  # type: ignore[attr-defined]
+
+    def late(thread: Any) -> None:
+        while not thread._started._cond._waiters:
+            time.sleep(0.001)
+        bootstrap(thread)
+
+    def trace(frame: FrameType, _event: str, _: object) -> None:
+        if frame.f_code.co_name == where:
+            sys.settrace(None)
+            raise Interrupt
+
+    threading.Thread._bootstrap = late  # type: ignore[attr-defined]
+    sys.settrace(trace)
